@@ -1,0 +1,60 @@
+# Laurel's verbs. `make` alone lists them; nothing needs a person, a secret or a browser.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help dev fmt lint types imports test quick check bench demo lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+dev: .venv/.ready ## make the environment in .venv/
+
+.venv/.ready: tests/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Laurel needs Python 3.11 or later; set PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python has no venv: install it (Debian: apt-get install python3-venv)"; exit 1; }
+	@echo "making .venv (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$$(sed -nE 's/^uv==([0-9.]+).*/\1/p' tests/requirements.lock)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes tests/requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: ## resolve tests/requirements.lock anew
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 \
+	  --extra demo --group dev pyproject.toml -o tests/requirements.lock
+
+fmt: dev ## format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: dev ## style and workflow checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/zizmor --quiet --offline --persona pedantic .github/workflows
+
+types: dev ## strict types, tests included
+	$(BIN)/mypy
+
+imports: dev ## the architecture as contracts
+	PYTHONPATH=. $(BIN)/lint-imports
+
+quick: dev ## the tests that take seconds
+	$(PYTEST) tests/unit tests/architecture -q
+
+test: lint types imports ## everything but the cluster tests
+	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term
+
+check: test ## the same as test
+
+bench: dev ## each figure a ratio against its peer; writes tests/benchmarks/RESULTS.md
+	$(BIN)/python -m tests.benchmarks
+
+demo: dev ## the whole product on this machine: no cluster, no account, no container engine
+	$(BIN)/laurel demo
+
+clean: ## remove the environment and caches of the checkout
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

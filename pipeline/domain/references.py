@@ -1,0 +1,149 @@
+"""Names of things, parsed once at the edge: digests, images, model versions, aliases."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from pipeline.errors import InvalidReferenceError
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_REPOSITORY = re.compile(
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z"
+)
+_VERSION = re.compile(r"[0-9]{1,18}\Z")
+_PLAIN_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
+_HASHED_SLUG = re.compile(r".*-x[0-9a-f]{20}\Z")
+_DNS_LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_SLUG_LENGTH = 40
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """A SHA-256 digest in OCI's form, ``sha256:<64 hex digits>``.
+
+    Raises
+    ------
+    InvalidReferenceError
+        For anything else, upper-case digits and other algorithms included.
+
+    """
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if not _DIGEST.match(self.value):
+            raise InvalidReferenceError(
+                f"{self.value[:80]!r} is not a digest: write sha256: and 64 lower-case hex digits"
+            )
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """Digest these bytes."""
+        return cls("sha256:" + hashlib.sha256(content).hexdigest())
+
+    @property
+    def hex(self) -> str:
+        """The 64 digits alone."""
+        return self.value.removeprefix("sha256:")
+
+    @property
+    def short(self) -> str:
+        """Twelve digits for people's eyes; never a reference."""
+        return self.hex[:12]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image by digest, ``repository@sha256:…``: nothing deploys by tag (law 2)."""
+
+    repository: str
+    digest: Digest
+
+    def __post_init__(self) -> None:
+        require_repository(self.repository)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``repository@sha256:…``; a tag is refused."""
+        repository, at, digest = text.partition("@")
+        if not at:
+            raise InvalidReferenceError(
+                f"{text[:200]!r} names no digest: write repository@sha256:…; tags move"
+            )
+        return cls(repository, Digest(digest))
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digest}"
+
+
+def require_repository(name: str) -> str:
+    """Return ``name`` if it is an OCI repository name (distribution-spec), else raise."""
+    host, slash, path = name.partition("/")
+    named_host = slash and (":" in host or "." in host or host == "localhost")
+    if not _REPOSITORY.match(path if named_host else name):
+        raise InvalidReferenceError(
+            f"{name[:200]!r} is not a repository name: "
+            "use lower-case letters, digits and single . _ - between them"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ModelVersion:
+    """One version of a model registered in MLflow.
+
+    ``workspace`` is MLflow's workspace, ``""`` where workspaces are off.
+    """
+
+    name: str
+    version: int
+    workspace: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Alias:
+    """A movable name on a registered model; case matters."""
+
+    model: str
+    name: str
+    workspace: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.name}"
+
+
+def parse_version(text: str | int) -> int:
+    """Read a version as MLflow's callers write it: ``"2"``, ``"02"``, ``2``."""
+    if not _VERSION.match(str(text)) or int(text) == 0:
+        raise InvalidReferenceError(
+            f"{str(text)[:40]!r} is not a model version: write a whole number from 1"
+        )
+    return int(text)
+
+
+def require_service_name(name: str) -> str:
+    """Return ``name`` if it is a DNS label (it names an InferenceService), else raise."""
+    if not _DNS_LABEL.match(name):
+        raise InvalidReferenceError(
+            f"{name[:80]!r} is not a service name: use a DNS label (lower-case letters, digits, -)"
+        )
+    return name
+
+
+def model_slug(name: str) -> str:
+    """Write a model's name so that URLs, repositories and Kubernetes take it; injective.
+
+    Plain names stay as they are. Every other one keeps what it can and ends in ``-x`` and 80 bits
+    of its SHA-256; a plain name that looks like that is hashed too, so no two names share a slug.
+    """
+    if _PLAIN_SLUG.match(name) and not _HASHED_SLUG.match(name) and len(name) <= _SLUG_LENGTH:
+        return name
+    kept = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
+    return f"{kept or 'model'}-x{hashlib.sha256(name.encode()).hexdigest()[:20]}"

@@ -1,0 +1,74 @@
+"""What a serving target says of a service: revisions, traffic, holds, request counts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pipeline.domain.references import Digest, ImageRef
+
+
+class Readiness(StrEnum):
+    """Whether a revision can take traffic; ``FAILED`` will not become ready by waiting."""
+
+    READY = "ready"
+    STARTING = "starting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision of a service as the target observes it; ``percent`` is of the traffic."""
+
+    name: str
+    image: ImageRef
+    percent: int
+    readiness: Readiness
+    model_version: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Automation may not change this service until the alias names another version (§8.10)."""
+
+    actor: str
+    reason: str
+    at: datetime
+    alias_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """A service as observed: never as desired.
+
+    ``sequence`` is the highest that any promotion wrote on it; ``foreign`` names what it serves
+    where that is no image of Laurel's.
+    """
+
+    name: str
+    url: str
+    sequence: int = 0
+    stable: Revision | None = None
+    canary: Revision | None = None
+    foreign: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTotals:
+    """Counters of one series (one pod, one Envoy cluster) since that series began.
+
+    ``buckets`` maps a latency bucket's upper edge in milliseconds to the cumulative count of
+    requests that took at most so long; ``completed`` counts every answered or failed request.
+    """
+
+    completed: int = 0
+    failed: int = 0
+    buckets: tuple[tuple[float, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes that a registry holds: their digest and size."""
+
+    digest: Digest
+    size: int

@@ -1,0 +1,199 @@
+"""One small Protocol per neighbour: what the pipeline needs of the world, and nothing more.
+
+Adapters in ``pipeline.adapters`` implement them; ``pipeline.wiring`` alone puts the two together.
+Every method raises only errors of :mod:`pipeline.errors`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.domain.evidence import BuiltImage, Lock, Refused, StoredFile, VerifiedImage
+from pipeline.domain.oci import Descriptor
+from pipeline.domain.plan import EnvVar, Plan
+from pipeline.domain.promotion import Control
+from pipeline.domain.references import Alias, Digest, ImageRef, ModelVersion
+from pipeline.domain.registry import RegisteredVersion
+from pipeline.domain.serving import Blob, Readiness, RequestTotals, ServiceState
+
+
+class Clock(Protocol):
+    """The time of day and the passing of time."""
+
+    def now(self) -> datetime:
+        """Tell the time, in UTC."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class ModelRegistry(Protocol):
+    """MLflow's registered models: the truth about aliases (law 1)."""
+
+    def alias(self, alias: Alias) -> int | None:
+        """Read the version that an alias names now; ``None`` where there is no such alias."""
+
+    def aliases(self, workspace: str) -> dict[tuple[str, str], int]:
+        """Read every alias of every model: ``{(model, alias): version}``."""
+
+    def version(self, model: ModelVersion) -> RegisteredVersion:
+        """Read one version; ``NotFoundError`` where it was deleted."""
+
+    def set_tags(self, model: ModelVersion, tags: dict[str, str]) -> None:
+        """Write tags on a version; the same values again change nothing."""
+
+
+class ArtifactStore(Protocol):
+    """Where a model version's files lie."""
+
+    def files(self, artifact_uri: str) -> tuple[StoredFile, ...]:
+        """List every file below the root, sorted by path."""
+
+    def read(self, artifact_uri: str, file: StoredFile) -> Iterator[bytes]:
+        """Stream one file; ``CorruptedError`` where its length is not the listed one."""
+
+
+class LockResolver(Protocol):
+    """Turns requirements into a hashed lock, and a lock into an installed environment."""
+
+    def resolve(
+        self, requirements: Iterable[str], *, runtime: str, python_version: str
+    ) -> Lock | Refused:
+        """Resolve to wheels with hashes; a clash is refused in one sentence naming packages."""
+
+    def install(self, lock: Lock, target: Path, *, python: Path) -> None:
+        """Install the lock's wheels into ``target`` (site-packages), compiled, reproducibly."""
+
+
+class ImageRegistry(Protocol):
+    """An OCI registry or image layout; manifests are raw bytes, blobs are streams."""
+
+    def blob(self, repository: str, digest: Digest) -> Blob | None:
+        """Tell whether a blob is there."""
+
+    def read_blob(self, repository: str, digest: Digest) -> Iterator[bytes]:
+        """Stream a blob; ``CorruptedError`` at its end where the bytes are not the digest's."""
+
+    def push_blob(self, repository: str, content: Iterable[bytes]) -> Blob:
+        """Store a stream under the digest it turns out to have; there already: nothing changes."""
+
+    def manifest(self, repository: str, reference: str) -> bytes | None:
+        """Read a manifest by digest or tag; its bytes are checked against a digest."""
+
+    def push_manifest(
+        self, repository: str, content: bytes, media_type: str, *, tag: str | None = None
+    ) -> Digest:
+        """Store a manifest, and point ``tag`` at it if given."""
+
+    def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """List the manifests whose ``subject`` is this digest."""
+
+
+class BaseImages(Protocol):
+    """Makes the base that images stand on available in the registry."""
+
+    def provide(
+        self, base: str, repository: str, *, registry: ImageRegistry
+    ) -> tuple[tuple[Blob, ...], Digest]:
+        """Put the base's layers into ``repository``; return them and the base's digest."""
+
+
+class Signer(Protocol):
+    """A key that signs statements about images."""
+
+    @property
+    def key_id(self) -> str:
+        """Hex SHA-256 of the public key's SPKI DER."""
+
+    def sign_statement(self, statement: bytes) -> bytes:
+        """Wrap an in-toto statement into a signed v0.3 bundle, verified before it is returned."""
+
+
+class RunningModel(Protocol):
+    """A model server that smoke started in isolation."""
+
+    def readiness(self) -> Readiness:
+        """Ask once whether it is ready; ``FAILED`` when its process has ended."""
+
+    def invoke(self, body: bytes) -> tuple[int, bytes]:
+        """POST ``body`` to ``/invocations``; return status and at most 64 KiB of the answer."""
+
+    def output(self) -> str:
+        """Return the last lines that it printed, for the person who must mend it."""
+
+
+class ModelRunner(Protocol):
+    """Runs an image where its code can read nothing of Laurel's and reach no network (law 9)."""
+
+    def run(
+        self, image: BuiltImage, env: tuple[EnvVar, ...]
+    ) -> AbstractContextManager[RunningModel]:
+        """Start the image; leaving the context ends it and everything it started."""
+
+
+class ServingTarget(Protocol):
+    """What an image is deployed to; every call may be repeated, an older sequence is refused."""
+
+    def observe(self, service: str) -> ServiceState:
+        """Read what serves now."""
+
+    def deploy(self, plan: Plan, image: VerifiedImage, sequence: int) -> str:
+        """Start a revision of this image at 0 %, or find the one that already runs; its name."""
+
+    def readiness(self, service: str, revision: str) -> tuple[Readiness, str]:
+        """Tell whether a revision can take traffic, and why not."""
+
+    def shift(self, service: str, revision: str, percent: int, sequence: int) -> None:
+        """Give the canary this share, and return when it was observed."""
+
+    def complete(self, service: str, revision: str, sequence: int) -> None:
+        """Give the revision everything; what served before stays warm for a rollback."""
+
+    def restore(self, service: str, sequence: int) -> None:
+        """Give stable everything back and remove the canary."""
+
+
+class Metrics(Protocol):
+    """Request counters per revision."""
+
+    def read(self, service: str, revisions: Iterable[str]) -> dict[str, dict[str, RequestTotals]]:
+        """Read ``{revision: {series: totals}}``; ``UnavailableError`` where nobody answers."""
+
+
+class Journal(Protocol):
+    """What a running promotion notes in the ledger and asks of it."""
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        """Append an event."""
+
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        """Read this promotion's earlier events of one kind, oldest first."""
+
+    def control(self) -> Control | None:
+        """Read the decision that ends this promotion early, if one was made."""
+
+    def waiting(self, for_: str | None, until: datetime | None = None) -> None:
+        """Say what the promotion waits for now; ``None``: for nothing any more."""
+
+
+StillWanted = Callable[[], Refused | None]
+"""Re-reads the alias and the controls; a refusal says why the promotion must end."""
+
+__all__ = [
+    "ArtifactStore",
+    "BaseImages",
+    "Clock",
+    "ImageRef",
+    "ImageRegistry",
+    "Journal",
+    "LockResolver",
+    "Metrics",
+    "ModelRegistry",
+    "ModelRunner",
+    "RunningModel",
+    "ServingTarget",
+    "Signer",
+    "StillWanted",
+]
