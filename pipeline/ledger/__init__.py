@@ -1,0 +1,48 @@
+"""The record: promotions, their events, deliveries, holds. The only one (law 8).
+
+The durable engine's checkpoints are elsewhere and may be deleted; what stands here may not. No
+decision is taken here: who may promote what is ``pipeline.domain``'s and the reconciler's.
+"""
+
+from pipeline.ledger.database import Database
+from pipeline.ledger.deliveries import Deliveries
+from pipeline.ledger.events import Event, Events
+from pipeline.ledger.promotions import Controls, Page, Promotions
+from pipeline.ledger.rows import moment, new_id, stamp
+from pipeline.ledger.services import Holds, Sightings
+
+__all__ = ["Event", "Ledger", "Page", "moment", "new_id", "stamp"]
+
+
+class Ledger:
+    """One ledger, by database URL (``sqlite:///laurel.db``).
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL that names no supported database.
+    UnavailableError
+        From any call, when nothing could be read or recorded (disk full, locked too long).
+
+    """
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.deliveries = Deliveries(self.database)
+        self.promotions = Promotions(self.database)
+        self.controls = Controls(self.database)
+        self.events = Events(self.database)
+        self.holds = Holds(self.database)
+        self.sightings = Sightings(self.database)
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version."""
+        self.database.migrate()
+
+    def current(self) -> bool:
+        """Tell whether the schema is the one this code was written for."""
+        return self.database.current()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()

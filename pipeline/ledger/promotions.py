@@ -1,0 +1,189 @@
+"""Promotions: one row each, a sequence per service, and the events that tell their story."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.domain.delivery import Outcome
+from pipeline.domain.promotion import Control, ControlKind, Kind, Phase, Promotion
+from pipeline.errors import NotFoundError
+from pipeline.ledger import schema
+from pipeline.ledger.database import Database
+from pipeline.ledger.rows import changed_columns, promotion_of, promotion_row, stamp
+
+_table = schema.promotions
+_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some promotions, newest first, and the cursor that continues them."""
+
+    items: tuple[Promotion, ...]
+    next: str | None
+
+
+class Promotions:
+    """The promotions, by id; at most one per service acts at a time (§8.7)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(
+        self, draft: Promotion, *, above: int = 0, deliveries: Iterable[str] = ()
+    ) -> Promotion:
+        """Record a new promotion, supersede the service's older ones, settle its deliveries.
+
+        One transaction: either all of it is true afterwards or none. ``above`` is the highest
+        sequence that the serving target has seen (a ledger may have been lost). The same id again
+        returns what was recorded first.
+        """
+        with self._database.write() as connection:
+            known = _one(connection, draft.id)
+            if known is not None:
+                return known
+            accepted = replace(draft, sequence=_next_sequence(connection, draft.service, above))
+            connection.execute(sa.insert(_table).values(promotion_row(accepted)))
+            _supersede(connection, accepted)
+            _settle(connection, list(deliveries), accepted.id)
+        return accepted
+
+    def get(self, promotion: str) -> Promotion | None:
+        """Read one promotion."""
+        with self._database.read() as connection:
+            return _one(connection, promotion)
+
+    def open(self) -> list[Promotion]:
+        """List the promotions that have not ended, oldest first."""
+        return self._select(_table.c.phase.in_(_OPEN), order=_table.c.id)
+
+    def page(
+        self,
+        *,
+        service: str | None = None,
+        phase: Phase | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """List promotions, newest first."""
+        where = [
+            _table.c.service == service if service else None,
+            _table.c.phase == phase.value if phase else None,
+            _table.c.id < cursor if cursor else None,
+        ]
+        clauses = [clause for clause in where if clause is not None]
+        found = self._select(*clauses, order=_table.c.id.desc(), limit=limit + 1)
+        more = len(found) > limit
+        return Page(tuple(found[:limit]), found[limit - 1].id if more else None)
+
+    def of_service(self, service: str, *, kind: Kind | None = None) -> list[Promotion]:
+        """List a service's promotions, newest first."""
+        clauses = [_table.c.service == service]
+        if kind is not None:
+            clauses.append(_table.c.kind == kind.value)
+        return self._select(*clauses, order=_table.c.sequence.desc())
+
+    def latest(self, service: str, *, kind: Kind | None = None) -> Promotion | None:
+        """Read a service's newest promotion."""
+        clauses = [_table.c.service == service]
+        if kind is not None:
+            clauses.append(_table.c.kind == kind.value)
+        found = self._select(*clauses, order=_table.c.sequence.desc(), limit=1)
+        return found[0] if found else None
+
+    def change(self, promotion: str, **fields: Any) -> Promotion:  # noqa: ANN401 - any column
+        """Change fields of a promotion that has not ended; an ended one stays as it is."""
+        with self._database.write() as connection:
+            before = _one(connection, promotion)
+            if before is None:
+                raise NotFoundError("record a change", promotion, "no such promotion is known")
+            if before.phase.ended:
+                return before
+            connection.execute(
+                sa.update(_table).where(_table.c.id == promotion).values(changed_columns(fields))
+            )
+            after = _one(connection, promotion)
+        return after or before
+
+    def _select(
+        self,
+        *where: sa.ColumnElement[bool],
+        order: sa.ColumnElement[Any],
+        limit: int | None = None,
+    ) -> list[Promotion]:
+        query = sa.select(_table).where(*where).order_by(order).limit(limit)
+        with self._database.read() as connection:
+            return [promotion_of(row) for row in connection.execute(query).mappings()]
+
+
+class Controls:
+    """Decisions that end a running promotion early."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, promotion: str, control: Control) -> None:
+        """Record a decision."""
+        with self._database.write() as connection:
+            connection.execute(sa.insert(schema.controls).values(_control(promotion, control)))
+
+    def first(self, promotion: str) -> Control | None:
+        """Read the decision that was made first about a promotion."""
+        table = schema.controls
+        query = sa.select(table).where(table.c.promotion == promotion).order_by(table.c.id).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        at = datetime.fromisoformat(row["at"])
+        return Control(ControlKind(row["kind"]), row["actor"], row["reason"], at)
+
+
+def _one(connection: sa.Connection, promotion: str) -> Promotion | None:
+    query = sa.select(_table).where(_table.c.id == promotion)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else promotion_of(row)
+
+
+def _next_sequence(connection: sa.Connection, service: str, above: int) -> int:
+    highest = sa.select(sa.func.max(_table.c.sequence)).where(_table.c.service == service)
+    return max(connection.execute(highest).scalar() or 0, above) + 1
+
+
+def _supersede(connection: sa.Connection, newest: Promotion) -> None:
+    older = sa.select(_table.c.id).where(
+        _table.c.service == newest.service,
+        _table.c.sequence < newest.sequence,
+        _table.c.phase.in_(_OPEN),
+    )
+    control = Control(
+        ControlKind.SUPERSEDE,
+        newest.trigger.actor,
+        f"promotion {newest.id} of {newest.model} is newer",
+        newest.created_at,
+    )
+    rows = [_control(promotion, control) for promotion in connection.execute(older).scalars()]
+    if rows:
+        connection.execute(sa.insert(schema.controls), rows)
+
+
+def _settle(connection: sa.Connection, deliveries: list[str], promotion: str) -> None:
+    table = schema.deliveries
+    connection.execute(
+        sa.update(table)
+        .where(table.c.id.in_(deliveries), table.c.outcome.is_(None))
+        .values(outcome=Outcome.PROMOTED.value, promotion=promotion)
+    )
+
+
+def _control(promotion: str, control: Control) -> dict[str, Any]:
+    return {
+        "promotion": promotion,
+        "kind": control.kind.value,
+        "actor": control.actor,
+        "reason": control.reason,
+        "at": stamp(control.at),
+    }

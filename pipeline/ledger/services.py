@@ -1,0 +1,80 @@
+"""What the ledger remembers of services: holds, and which versions an alias was seen on."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from pipeline.domain.references import Alias
+from pipeline.domain.serving import Hold
+from pipeline.ledger import schema
+from pipeline.ledger.database import Database
+from pipeline.ledger.rows import stamp
+
+
+class Holds:
+    """Services that automation may not change for now (§8.10)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, service: str) -> Hold | None:
+        """Read a service's hold."""
+        table = schema.holds
+        with self._database.read() as connection:
+            query = sa.select(table).where(table.c.service == service)
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        at = datetime.fromisoformat(row["at"])
+        return Hold(row["actor"], row["reason"], at, row["alias_version"])
+
+    def set(self, service: str, hold: Hold) -> None:
+        """Hold a service; a later hold replaces the earlier."""
+        values = {
+            "actor": hold.actor,
+            "reason": hold.reason,
+            "at": stamp(hold.at),
+            "alias_version": hold.alias_version,
+        }
+        statement = insert(schema.holds).values(service=service, **values)
+        with self._database.write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["service"], set_=values)
+            )
+
+    def release(self, service: str) -> None:
+        """End a hold; none there is fine."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(schema.holds).where(schema.holds.c.service == service))
+
+
+class Sightings:
+    """Every version that a delivery or a poll ever saw an alias on (§8.4)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def saw(self, alias: Alias, version: int, at: datetime) -> None:
+        """Remember that the alias was on this version; the first time counts."""
+        row = {
+            "workspace": alias.workspace,
+            "model": alias.model,
+            "alias": alias.name,
+            "version": version,
+            "at": stamp(at),
+        }
+        with self._database.write() as connection:
+            connection.execute(insert(schema.sightings).values(row).on_conflict_do_nothing())
+
+    def ever(self, alias: Alias, version: int) -> bool:
+        """Tell whether the alias was ever seen on this version."""
+        table = schema.sightings
+        query = sa.select(table.c.version).where(
+            table.c.workspace == alias.workspace,
+            table.c.model == alias.model,
+            table.c.alias == alias.name,
+            table.c.version == version,
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
