@@ -9,7 +9,7 @@ from pipeline.ledger.deliveries import Deliveries
 from pipeline.ledger.events import Event, Events
 from pipeline.ledger.promotions import Controls, Page, Promotions
 from pipeline.ledger.rows import moment, new_id, stamp
-from pipeline.ledger.services import Holds, Sightings
+from pipeline.ledger.services import Holds, Sightings, States
 
 __all__ = ["Event", "Ledger", "Page", "moment", "new_id", "stamp"]
 
@@ -33,6 +33,7 @@ class Ledger:
         self.controls = Controls(self.database)
         self.events = Events(self.database)
         self.holds = Holds(self.database)
+        self.states = States(self.database)
         self.sightings = Sightings(self.database)
 
     def migrate(self) -> None:

@@ -63,7 +63,7 @@ class Deliveries:
         table = schema.refused_deliveries
         statement = insert(table).values(reason=reason, count=1)
         statement = statement.on_conflict_do_update(
-            index_elements=["reason"], set_={"count": table.c.count + 1}
+            index_elements=["reason"], set_={"count": table.c["count"] + 1}
         )
         with self._database.write() as connection:
             connection.execute(statement)

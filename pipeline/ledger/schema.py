@@ -118,3 +118,11 @@ sightings = sa.Table(
     sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("at", sa.Text, nullable=False),
 )
+
+service_states = sa.Table(
+    "service_states",
+    metadata,
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("state", sa.JSON, nullable=False),
+)

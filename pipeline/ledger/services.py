@@ -1,15 +1,45 @@
-"""What the ledger remembers of services: holds, and which versions an alias was seen on."""
+"""What the ledger remembers of services: observed states, holds, and where an alias was seen."""
 
 from datetime import datetime
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.dialects.sqlite import insert
 
 from pipeline.domain.references import Alias
-from pipeline.domain.serving import Hold
+from pipeline.domain.serving import Hold, ServiceState
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
 from pipeline.ledger.rows import stamp
+
+
+_STATE = TypeAdapter(ServiceState)
+
+
+class States:
+    """What the worker last observed of each service: the receiver has no other eyes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def observed(self, state: ServiceState, at: datetime) -> None:
+        """Record what a service serves."""
+        values = {"at": stamp(at), "state": _STATE.dump_python(state, mode="json")}
+        statement = insert(schema.service_states).values(service=state.name, **values)
+        with self._database.write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["service"], set_=values)
+            )
+
+    def get(self, service: str) -> tuple[ServiceState, datetime] | None:
+        """Read a service's last observed state and when that was."""
+        table = schema.service_states
+        with self._database.read() as connection:
+            query = sa.select(table).where(table.c.service == service)
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        return _STATE.validate_python(row["state"]), datetime.fromisoformat(row["at"])
 
 
 class Holds:

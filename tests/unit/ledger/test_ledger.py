@@ -24,7 +24,7 @@ from pipeline.domain.promotion import (
     Waiting,
 )
 from pipeline.domain.references import Alias, Digest, ImageRef, ModelVersion
-from pipeline.domain.serving import Hold
+from pipeline.domain.serving import Hold, Readiness, Revision, ServiceState
 from pipeline.errors import ConfigurationError, NotFoundError, UnavailableError
 from pipeline.ledger import Ledger, new_id, schema, stamp
 
@@ -188,6 +188,15 @@ def test_a_hold_stays_until_it_is_released(ledger: Ledger) -> None:
     ledger.holds.release("fraud")
     ledger.holds.release("fraud")
     assert ledger.holds.get("fraud") is None
+
+
+def test_the_last_observed_state_of_a_service_is_kept(ledger: Ledger) -> None:
+    assert ledger.states.get("fraud") is None
+    stable = Revision("fraud-00001", IMAGE, 100, Readiness.READY, 1)
+    state = ServiceState("fraud", "http://127.0.0.1:8081", 1, stable)
+    ledger.states.observed(ServiceState("fraud", ""), NOW)
+    ledger.states.observed(state, NOW)
+    assert ledger.states.get("fraud") == (state, NOW)
 
 
 def test_an_alias_is_remembered_on_every_version_it_was_seen_on(ledger: Ledger) -> None:

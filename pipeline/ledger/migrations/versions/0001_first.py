@@ -75,6 +75,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("reason", name=op.f("pk_refused_deliveries")),
     )
     op.create_table(
+        "service_states",
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("state", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("service", name=op.f("pk_service_states")),
+    )
+    op.create_table(
         "sightings",
         sa.Column("workspace", sa.Text(), nullable=False),
         sa.Column("model", sa.Text(), nullable=False),
