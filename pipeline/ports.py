@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.domain.evidence import BuiltImage, Lock, Refused, StoredFile, VerifiedImage
-from pipeline.domain.oci import Descriptor
+from pipeline.domain.oci import Base, Descriptor, Layer
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.promotion import Control
 from pipeline.domain.references import Alias, Digest, ImageRef, ModelVersion
@@ -79,6 +79,9 @@ class ImageRegistry(Protocol):
     def push_blob(self, repository: str, content: Iterable[bytes]) -> Blob:
         """Store a stream under the digest it turns out to have; there already: nothing changes."""
 
+    def push_file(self, repository: str, path: Path, digest: Digest) -> Blob:
+        """Store a local file, linked where that is possible; ``CorruptedError`` if it changed."""
+
     def manifest(self, repository: str, reference: str) -> bytes | None:
         """Read a manifest by digest or tag; its bytes are checked against a digest."""
 
@@ -94,10 +97,15 @@ class ImageRegistry(Protocol):
 class BaseImages(Protocol):
     """Makes the base that images stand on available in the registry."""
 
-    def provide(
-        self, base: str, repository: str, *, registry: ImageRegistry
-    ) -> tuple[tuple[Blob, ...], Digest]:
-        """Put the base's layers into ``repository``; return them and the base's digest."""
+    def provide(self, base: str, repository: str, *, registry: ImageRegistry) -> Base:
+        """Put the base's layers into ``repository``."""
+
+
+class Environments(Protocol):
+    """Makes a lock's environment available in the registry: one layer per lock."""
+
+    def provide(self, lock: Lock, repository: str, *, registry: ImageRegistry) -> Layer:
+        """Put the installed environment into ``repository``, made anew only if nobody has it."""
 
 
 class Signer(Protocol):
@@ -185,6 +193,7 @@ __all__ = [
     "ArtifactStore",
     "BaseImages",
     "Clock",
+    "Environments",
     "ImageRef",
     "ImageRegistry",
     "Journal",

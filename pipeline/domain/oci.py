@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline.domain.references import Digest
+from pipeline.domain.serving import Blob
 
 IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 IMAGE_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -21,3 +22,32 @@ class Descriptor:
     size: int
     artifact_type: str | None = None
     annotations: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of an image: the blob as stored, and the digest of its tar (image-spec, config).
+
+    The two differ for a compressed layer; Laurel's own are stored as they are.
+    """
+
+    descriptor: Descriptor
+    diff_id: Digest
+
+    @classmethod
+    def plain(cls, blob: Blob) -> "Layer":
+        """Name an uncompressed blob: its digest is its diffID."""
+        return cls(Descriptor(LAYER, blob.digest, blob.size), blob.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What an image stands on: an interpreter and the libraries it needs.
+
+    ``python`` is the interpreter's path inside the image; ``env`` is what it needs to be found.
+    """
+
+    digest: Digest
+    layers: tuple[Layer, ...]
+    python: str
+    env: dict[str, str] = field(default_factory=dict)
