@@ -1,0 +1,29 @@
+"""A promotion's journal in memory; what is noted must survive JSON, as in the ledger."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from pipeline.domain.promotion import Control
+
+
+class FakeJournal:
+    """Notes in order, a decision that tests may set, and what was waited for."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.decision: Control | None = None
+        self.waits: list[str | None] = []
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        self.events.append((kind, json.loads(json.dumps(data, allow_nan=False))))
+
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        return [data for noted, data in self.events if noted == kind]
+
+    def control(self) -> Control | None:
+        return self.decision
+
+    def waiting(self, for_: str | None, until: datetime | None = None) -> None:
+        del until
+        self.waits.append(for_)
