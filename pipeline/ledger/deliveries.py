@@ -72,4 +72,5 @@ class Deliveries:
         """Read how many deliveries were refused, by reason."""
         table = schema.refused_deliveries
         with self._database.read() as connection:
-            return {str(row.reason): int(row.count) for row in connection.execute(sa.select(table))}
+            rows = connection.execute(sa.select(table.c.reason, table.c["count"]))
+            return {str(reason): int(count) for reason, count in rows}

@@ -12,7 +12,6 @@ from pipeline.ledger import schema
 from pipeline.ledger.database import Database
 from pipeline.ledger.rows import stamp
 
-
 _STATE = TypeAdapter(ServiceState)
 
 
