@@ -48,8 +48,8 @@ class ModelRegistry(Protocol):
 class ArtifactStore(Protocol):
     """Where a model version's files lie."""
 
-    def files(self, artifact_uri: str) -> tuple[StoredFile, ...]:
-        """List every file below the root, sorted by path."""
+    def files(self, artifact_uri: str) -> tuple[StoredFile, ...] | Refused:
+        """List every file below the root, sorted by path; links and odd names are refused."""
 
     def read(self, artifact_uri: str, file: StoredFile) -> Iterator[bytes]:
         """Stream one file; ``CorruptedError`` where its length is not the listed one."""
