@@ -1,0 +1,161 @@
+"""The embedded image registry: one OCI image layout folder (image-spec, image-layout.md).
+
+``index.json`` names every manifest by ``org.opencontainers.image.ref.name``: its digest as
+``<repository>@sha256:…``, and each tag as ``<repository>:<tag>``. Blobs are shared by all
+repositories. Several processes may write at once: the index changes under a lock, as a whole.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.domain.oci import IMAGE_INDEX, Descriptor
+from pipeline.domain.references import Digest, require_repository
+from pipeline.domain.serving import Blob
+from pipeline.image.blob_file import disk, read_blob, sync_folder, write_blob, write_file
+from pipeline.image.manifest import index_bytes, parse_index
+from pipeline.image.referrers import as_referrer, fallback_tag, parse_referrers, with_referrer
+
+_REF_NAME = "org.opencontainers.image.ref.name"
+_ABANDONED = 86400.0  # seconds; nobody writes that long to one file without touching it
+
+
+class LayoutRegistry:
+    """Images in a folder; implements :class:`pipeline.ports.ImageRegistry`.
+
+    Parameters
+    ----------
+    root
+        The folder; made where it does not exist. Tools like ``skopeo`` read it as ``oci:<root>``.
+
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._blobs = root / "blobs" / "sha256"
+        self._uploads = root / ".uploads"
+        self._index = root / "index.json"
+        with disk("make an image layout", root):
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            self._uploads.mkdir(exist_ok=True)
+            self._remove_abandoned_uploads()
+        with self._locked():
+            if not self._index.exists():
+                self._write_index({})
+                self._write(root / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+
+    def blob(self, repository: str, digest: Digest) -> Blob | None:
+        """Tell whether a blob is there."""
+        require_repository(repository)
+        try:
+            return Blob(digest, (self._blobs / digest.hex).stat().st_size)
+        except FileNotFoundError:
+            return None
+
+    def read_blob(self, repository: str, digest: Digest) -> Iterator[bytes]:
+        """Stream a blob; ``CorruptedError`` at its end where the bytes are not the digest's."""
+        require_repository(repository)
+        return read_blob(self._blobs / digest.hex, digest)
+
+    def push_blob(self, repository: str, content: Iterable[bytes]) -> Blob:
+        """Store a stream; durable when this returns."""
+        require_repository(repository)
+        return write_blob(content, self._blobs, scratch=self._uploads)
+
+    def push_file(self, repository: str, path: Path, digest: Digest) -> Blob:
+        """Store a local file, by a hard link on the same file system, else by a copy.
+
+        The file is read once, so that a cache that went bad is noticed here.
+        """
+        require_repository(repository)
+        if present := self.blob(repository, digest):
+            return present
+        for _ in read_blob(path, digest):
+            pass
+        try:
+            os.link(path, self._blobs / digest.hex)
+        except FileExistsError:  # somebody else was faster; the digest says it is the same
+            pass
+        except OSError:  # another file system, or one without links
+            return self.push_blob(repository, read_blob(path, digest))
+        with disk("store a layer", self._blobs):
+            sync_folder(self._blobs)
+            return Blob(digest, path.stat().st_size)
+
+    def manifest(self, repository: str, reference: str) -> bytes | None:
+        """Read a manifest by digest or tag."""
+        found = self._read_index().get(_name(repository, reference))
+        if found is None:
+            return None
+        return b"".join(read_blob(self._blobs / found.digest.hex, found.digest))
+
+    def push_manifest(
+        self, repository: str, content: bytes, media_type: str, *, tag: str | None = None
+    ) -> Digest:
+        """Store a manifest; one about another image is listed among that one's referrers too."""
+        digest = self._push_bytes(repository, content)
+        found = Descriptor(media_type, digest, len(content))
+        with self._locked():
+            index = self._read_index()
+            for reference in (digest.value, tag):
+                if reference:
+                    index[_name(repository, reference)] = found
+            if about := as_referrer(content, media_type):
+                self._list_referrer(index, repository, *about)
+            self._write_index(index)
+        return digest
+
+    def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
+        """List the manifests about this image, from the index under the fallback tag."""
+        return parse_referrers(self.manifest(repository, fallback_tag(digest)))
+
+    def _list_referrer(
+        self, index: dict[str, Descriptor], repository: str, subject: Digest, listed: Descriptor
+    ) -> None:
+        name = _name(repository, fallback_tag(subject))
+        before = index.get(name)
+        content = with_referrer(
+            b"".join(read_blob(self._blobs / before.digest.hex, before.digest)) if before else None,
+            listed,
+        )
+        index[name] = Descriptor(IMAGE_INDEX, self._push_bytes(repository, content), len(content))
+
+    def _push_bytes(self, repository: str, content: bytes) -> Digest:
+        return self.push_blob(repository, [content]).digest
+
+    def _read_index(self) -> dict[str, Descriptor]:
+        with disk("read the image layout", self._index):
+            listed = parse_index(self._index.read_bytes())
+        return {found.annotations.get(_REF_NAME, found.digest.value): found for found in listed}
+
+    def _write_index(self, index: dict[str, Descriptor]) -> None:
+        named = (replace(found, annotations={_REF_NAME: name}) for name, found in index.items())
+        self._write(self._index, index_bytes(tuple(named)))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        write_file(path, content, scratch=self._uploads)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with disk("lock the image layout", self._root):
+            lock = (self._root / ".lock").open("ab")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or by a crash
+            yield
+
+    def _remove_abandoned_uploads(self) -> None:
+        for upload in self._uploads.iterdir():
+            try:
+                if time.time() - upload.stat().st_mtime > _ABANDONED:
+                    upload.unlink()
+            except FileNotFoundError:  # another process ended, or removed, it
+                continue
+
+
+def _name(repository: str, reference: str) -> str:
+    require_repository(repository)
+    return f"{repository}{'@' if reference.startswith('sha256:') else ':'}{reference}"

@@ -1,0 +1,104 @@
+"""Bytes as files named by their digest: hashed while written, durable once named, never changed."""
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.domain.references import Digest
+from pipeline.domain.serving import Blob
+from pipeline.errors import CorruptedError, ForbiddenError, PermanentError
+from pipeline.image.tar import file_chunks
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def write_blob(chunks: Iterable[bytes], folder: Path, *, scratch: Path) -> Blob:
+    """Store a stream in ``folder`` under the hex digits of its digest.
+
+    ``scratch`` lies on the same file system. A crash leaves at most a file there, never a blob of
+    other bytes than its name says.
+    """
+    with disk("store a layer", folder), _scratch_file(scratch) as (descriptor, temporary):
+        blob = _fill(descriptor, chunks)
+        if not (folder / blob.digest.hex).exists():
+            os.fchmod(descriptor, 0o444)  # it may be linked from several folders
+            os.fsync(descriptor)
+            temporary.rename(folder / blob.digest.hex)
+            sync_folder(folder)
+    return blob
+
+
+def write_file(path: Path, content: bytes, *, scratch: Path) -> None:
+    """Replace a file as a whole: readers see the old bytes or the new, also after a power cut."""
+    with disk("write", path), _scratch_file(scratch) as (descriptor, temporary):
+        _fill(descriptor, [content])
+        os.fchmod(descriptor, 0o644)
+        os.fsync(descriptor)
+        temporary.rename(path)
+        sync_folder(path.parent)
+
+
+def read_blob(path: Path, digest: Digest) -> Iterator[bytes]:
+    """Stream a blob's file; ``CorruptedError`` at its end where the bytes are not the digest's."""
+    seen = hashlib.sha256()
+    with disk("read a layer", path):
+        for chunk in file_chunks(path):
+            seen.update(chunk)
+            yield chunk
+    if seen.hexdigest() != digest.hex:
+        raise CorruptedError(
+            "read a layer", str(path), f"its bytes are not those of {digest}: remove it, then retry"
+        )
+
+
+@contextmanager
+def disk(attempted: str, path: Path) -> Iterator[None]:
+    """Say what the operating system refused, in words that name the path and what to do."""
+    try:
+        yield
+    except OSError as error:
+        subject = str(path)
+        if error.errno in _FULL:
+            hint = f"the disk is full: make room below {subject}, then retry"
+            raise PermanentError(attempted, subject, hint) from error
+        if isinstance(error, PermissionError):
+            hint = f"{error.strerror}: give the user that runs Laurel access, then retry"
+            raise ForbiddenError(attempted, subject, hint) from error
+        raise PermanentError(
+            attempted, subject, f"{error.strerror or error}: mend that, then retry"
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _scratch_file(scratch: Path) -> Iterator[tuple[int, Path]]:
+    descriptor, name = tempfile.mkstemp(dir=scratch)
+    try:
+        yield descriptor, Path(name)
+    finally:
+        os.close(descriptor)
+        Path(name).unlink(missing_ok=True)
+
+
+def _fill(descriptor: int, chunks: Iterable[bytes]) -> Blob:
+    seen, size = hashlib.sha256(), 0
+    with open(descriptor, "wb", buffering=0, closefd=False) as file:
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[file.write(rest) :]
+            seen.update(chunk)
+            size += len(chunk)
+    return Blob(Digest(f"sha256:{seen.hexdigest()}"), size)

@@ -1,0 +1,27 @@
+"""JSON with one spelling: what is hashed must not depend on who wrote it."""
+
+import json
+from typing import Any
+
+from pipeline.errors import CorruptedError
+
+LIMIT = 4 << 20  # bytes; what registries accept of a manifest at least (distribution-spec)
+
+
+def canonical(value: object) -> bytes:
+    """Write JSON with sorted keys, no blanks, UTF-8 as it is."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def read_object(content: bytes, what: str) -> dict[str, Any]:
+    """Read a JSON object of at most 4 MiB; ``what`` names it where it is none."""
+    if len(content) > LIMIT:
+        raise CorruptedError(f"read {what}", f"{len(content)} bytes", "it is larger than 4 MiB")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CorruptedError(f"read {what}", "its JSON", f"it cannot be parsed: {error}") from error
+    if not isinstance(value, dict):
+        raise CorruptedError(f"read {what}", "its JSON", "it is not an object")
+    return value
