@@ -1,13 +1,11 @@
 """Promotions: one row each, a sequence per service, and the events that tell their story."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.domain.delivery import Outcome
 from pipeline.domain.promotion import Control, ControlKind, Kind, Phase, Promotion
 from pipeline.errors import NotFoundError
 from pipeline.ledger import schema
@@ -32,23 +30,20 @@ class Promotions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def accept(
-        self, draft: Promotion, *, above: int = 0, deliveries: Iterable[str] = ()
-    ) -> Promotion:
-        """Record a new promotion, supersede the service's older ones, settle its deliveries.
+    def accept(self, draft: Promotion) -> Promotion:
+        """Record a new promotion with the service's next sequence, and supersede its older ones.
 
-        One transaction: either all of it is true afterwards or none. ``above`` is the highest
-        sequence that the serving target has seen (a ledger may have been lost). The same id again
-        returns what was recorded first.
+        One transaction: either all of it is true afterwards or none. The sequence is also above
+        what the serving target was last observed to carry, because a ledger may have been lost.
+        The same id again returns what was recorded first.
         """
         with self._database.write() as connection:
             known = _one(connection, draft.id)
             if known is not None:
                 return known
-            accepted = replace(draft, sequence=_next_sequence(connection, draft.service, above))
+            accepted = replace(draft, sequence=_next_sequence(connection, draft.service))
             connection.execute(sa.insert(_table).values(promotion_row(accepted)))
             _supersede(connection, accepted)
-            _settle(connection, list(deliveries), accepted.id)
         return accepted
 
     def get(self, promotion: str) -> Promotion | None:
@@ -108,6 +103,22 @@ class Promotions:
             after = _one(connection, promotion)
         return after or before
 
+    def untold(self, limit: int = 100) -> list[Promotion]:
+        """List ended promotions whose outcome MLflow has not been told yet, oldest first."""
+        return self._select(
+            _table.c.ended_at.is_not(None),
+            _table.c.told_at.is_(None),
+            order=_table.c.id,
+            limit=limit,
+        )
+
+    def told(self, promotion: str, at: datetime) -> None:
+        """Remember that MLflow has been told how a promotion ended."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(_table).where(_table.c.id == promotion).values(told_at=stamp(at))
+            )
+
     def _select(
         self,
         *where: sa.ColumnElement[bool],
@@ -148,9 +159,13 @@ def _one(connection: sa.Connection, promotion: str) -> Promotion | None:
     return None if row is None else promotion_of(row)
 
 
-def _next_sequence(connection: sa.Connection, service: str, above: int) -> int:
+def _next_sequence(connection: sa.Connection, service: str) -> int:
     highest = sa.select(sa.func.max(_table.c.sequence)).where(_table.c.service == service)
-    return max(connection.execute(highest).scalar() or 0, above) + 1
+    observed = sa.select(schema.service_states.c.sequence).where(
+        schema.service_states.c.service == service
+    )
+    known = connection.execute(highest).scalar() or 0
+    return max(known, connection.execute(observed).scalar() or 0) + 1
 
 
 def _supersede(connection: sa.Connection, newest: Promotion) -> None:
@@ -168,15 +183,6 @@ def _supersede(connection: sa.Connection, newest: Promotion) -> None:
     rows = [_control(promotion, control) for promotion in connection.execute(older).scalars()]
     if rows:
         connection.execute(sa.insert(schema.controls), rows)
-
-
-def _settle(connection: sa.Connection, deliveries: list[str], promotion: str) -> None:
-    table = schema.deliveries
-    connection.execute(
-        sa.update(table)
-        .where(table.c.id.in_(deliveries), table.c.outcome.is_(None))
-        .values(outcome=Outcome.PROMOTED.value, promotion=promotion)
-    )
 
 
 def _control(promotion: str, control: Control) -> dict[str, Any]:

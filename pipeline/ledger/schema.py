@@ -64,6 +64,7 @@ promotions = sa.Table(
     sa.Column("created_at", sa.Text, nullable=False),
     sa.Column("started_at", sa.Text),
     sa.Column("ended_at", sa.Text),
+    sa.Column("told_at", sa.Text),
     sa.UniqueConstraint("service", "sequence"),
 )
 
@@ -124,5 +125,6 @@ service_states = sa.Table(
     metadata,
     sa.Column("service", sa.Text, primary_key=True),
     sa.Column("at", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("state", sa.JSON, nullable=False),
 )

@@ -23,7 +23,11 @@ class States:
 
     def observed(self, state: ServiceState, at: datetime) -> None:
         """Record what a service serves."""
-        values = {"at": stamp(at), "state": _STATE.dump_python(state, mode="json")}
+        values = {
+            "at": stamp(at),
+            "sequence": state.sequence,
+            "state": _STATE.dump_python(state, mode="json"),
+        }
         statement = insert(schema.service_states).values(service=state.name, **values)
         with self._database.write() as connection:
             connection.execute(

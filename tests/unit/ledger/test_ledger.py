@@ -74,7 +74,8 @@ def test_the_same_id_again_returns_the_first_record(ledger: Ledger) -> None:
 
 
 def test_a_sequence_is_never_reused_and_starts_above_what_the_target_saw(ledger: Ledger) -> None:
-    first = ledger.promotions.accept(draft(), above=41)
+    ledger.states.observed(ServiceState("fraud", "", sequence=41), NOW)
+    first = ledger.promotions.accept(draft())
     second = ledger.promotions.accept(draft(2))
     other = ledger.promotions.accept(draft(service="churn"))
     assert (first.sequence, second.sequence, other.sequence) == (42, 43, 1)
@@ -100,9 +101,10 @@ def test_the_newest_promotion_supersedes_every_open_one_of_its_service(ledger: L
     assert later is None
 
 
-def test_accepting_settles_the_deliveries_that_asked_for_it(ledger: Ledger) -> None:
+def test_a_delivery_keeps_its_first_answer(ledger: Ledger) -> None:
     ledger.deliveries.record([delivery("a"), delivery("b"), delivery("c")])
-    accepted = ledger.promotions.accept(draft(), deliveries=["a", "b"])
+    accepted = ledger.promotions.accept(draft())
+    ledger.deliveries.settle(["a", "b"], Outcome.PROMOTED, accepted.id)
     assert [d.id for d in ledger.deliveries.unsettled()] == ["c"]
     ledger.deliveries.settle(["a", "c"], Outcome.COALESCED, accepted.id)
     settled = ledger.deliveries.get("a")
@@ -143,6 +145,15 @@ def test_an_ended_promotion_never_changes(ledger: Ledger) -> None:
     assert ledger.promotions.open() == []
     with pytest.raises(NotFoundError, match="nobody"):
         ledger.promotions.change("nobody", phase=Phase.FAILED)
+
+
+def test_mlflow_is_told_of_an_ended_promotion_once(ledger: Ledger) -> None:
+    made = ledger.promotions.accept(draft())
+    assert ledger.promotions.untold() == []
+    ledger.promotions.change(made.id, phase=Phase.FAILED, ended_at=NOW)
+    assert [p.id for p in ledger.promotions.untold()] == [made.id]
+    ledger.promotions.told(made.id, NOW)
+    assert ledger.promotions.untold() == []
 
 
 def test_pages_run_from_the_newest_to_the_oldest_and_filter(ledger: Ledger) -> None:

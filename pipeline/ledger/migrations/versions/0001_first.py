@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("started_at", sa.Text(), nullable=True),
         sa.Column("ended_at", sa.Text(), nullable=True),
+        sa.Column("told_at", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_promotions")),
         sa.UniqueConstraint("service", "sequence", name=op.f("uq_promotions_service_sequence")),
     )
@@ -78,6 +79,7 @@ def upgrade() -> None:
         "service_states",
         sa.Column("service", sa.Text(), nullable=False),
         sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("service", name=op.f("pk_service_states")),
     )
