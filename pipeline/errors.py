@@ -5,6 +5,11 @@
     LaurelError
       ConfigurationError             stop at start-up, exit 2
       InvalidReferenceError          a name, digest or percent that cannot be parsed
+      DeliveryError                  a webhook delivery that is never acted upon
+        UnsignedDeliveryError        no delivery id, time or signature (401)
+        SignatureMismatchError       no secret in use made this signature (401)
+        StaleDeliveryError           signed too long ago, or in the future (401)
+        MalformedDeliveryError       authentic, and not what MLflow sends (422)
       StepError(attempted, subject, hint)
         TransientError(retry_after)  the step is tried again
           UnavailableError           a neighbour does not answer, or answers 5xx
@@ -31,6 +36,26 @@ class ConfigurationError(LaurelError):
 
 class InvalidReferenceError(LaurelError, ValueError):
     """A name, digest, version or percentage that cannot be parsed."""
+
+
+class DeliveryError(LaurelError):
+    """A webhook delivery that is never acted upon; its message repeats nothing of what was sent."""
+
+
+class UnsignedDeliveryError(DeliveryError):
+    """The delivery lacks the headers that would authenticate it, or they have another shape."""
+
+
+class SignatureMismatchError(DeliveryError):
+    """No secret in use made the delivery's signature."""
+
+
+class StaleDeliveryError(DeliveryError):
+    """The delivery was signed too long ago, or its clock runs ahead."""
+
+
+class MalformedDeliveryError(DeliveryError):
+    """The delivery is authentic, and its body is not an event as MLflow writes it."""
 
 
 class StepError(LaurelError):
