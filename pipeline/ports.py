@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.domain.evidence import BuiltImage, Lock, Refused, StoredFile, VerifiedImage
+from pipeline.domain.evidence import BuiltImage, Lock, Refused, StoredFile, Unknown, VerifiedImage
 from pipeline.domain.oci import Base, Descriptor, Layer
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.promotion import Control
@@ -186,8 +186,9 @@ class Journal(Protocol):
         """Say what the promotion waits for now; ``None``: for nothing any more."""
 
 
-StillWanted = Callable[[], Refused | None]
-"""Re-reads the alias and the controls; a refusal says why the promotion must end."""
+StillWanted = Callable[[], Refused | Unknown | None]
+"""Re-reads the alias: ``None`` while it asks for this promotion, a refusal when it no longer does,
+``Unknown`` while MLflow cannot be read (then no percent is raised)."""
 
 __all__ = [
     "ArtifactStore",

@@ -9,6 +9,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.domain.promotion import Control
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
 
 
@@ -22,6 +23,23 @@ class Refused:
 
     reason: str
     evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A step that ended early because a person or a newer promotion decided so: no refusal."""
+
+    control: Control
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A question that its neighbour could not answer; ``why`` is what it said.
+
+    While nobody can say whether a promotion is still wanted, no percent is raised.
+    """
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

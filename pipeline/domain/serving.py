@@ -58,7 +58,8 @@ class RequestTotals:
     """Counters of one series (one pod, one Envoy cluster) since that series began.
 
     ``buckets`` maps a latency bucket's upper edge in milliseconds to the cumulative count of
-    requests that took at most so long; ``completed`` counts every answered or failed request.
+    requests that took at most so long, the last edge being infinity; ``completed`` counts every
+    answered or failed request.
     """
 
     completed: int = 0
