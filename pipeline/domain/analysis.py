@@ -1,0 +1,196 @@
+"""Judging a canary: one test for every share of requests, which may be looked at any time.
+
+An e-process (Turner, Ly & Grünwald, "Generic E-variables for exact sequential k-sample tests that
+allow for optional stopping"). It bets on the canary being worse than allowed; while it is not, the
+chance that the wealth ``E`` ever reaches ``1/alpha`` is at most ``alpha``, however often somebody
+looks. So there is no number of looks to plan, and stopping early costs nothing.
+
+Everything is a share of requests that went bad: that failed, or that were slow.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+_PRIOR_BAD = 0.5
+_PRIOR_GOOD = 20.0
+_LEAST_EDGE = 0.02
+"""A bet is always this far beyond the margin: evidence is bought on a real deterioration only."""
+_MOST = 0.999
+_HALVINGS = 44
+"""Halvings of a bracket no wider than 1 until it is at a double's own precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests of one arm, and how many of them were bad."""
+
+    requests: int = 0
+    bad: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        return replace(self, requests=self.requests + other.requests, bad=self.bad + other.bad)
+
+    @property
+    def share(self) -> float:
+        """The bad share, 0 where nothing was asked."""
+        return self.bad / self.requests if self.requests else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one metric has shown so far that the canary is worse than allowed.
+
+    ``stable`` and ``canary`` are the totals that ``log_e`` has judged. ``open_stable`` and
+    ``open_canary`` wait for a request of the other arm: a block that only one arm answered compares
+    nothing, so the block stays open until both have (which reads request counts only, never what
+    became of the requests, and so leaves the promise intact).
+    """
+
+    stable: Counts = field(default_factory=Counts)
+    canary: Counts = field(default_factory=Counts)
+    open_stable: Counts = field(default_factory=Counts)
+    open_canary: Counts = field(default_factory=Counts)
+    log_e: float = 0.0
+
+    @property
+    def seen(self) -> tuple[Counts, Counts]:
+        """Everything that stable and the canary answered, judged or still open."""
+        return self.stable + self.open_stable, self.canary + self.open_canary
+
+    def proves(self, alpha: float) -> bool:
+        """Whether the canary is worse than allowed; wrong with a chance of ``alpha`` at most."""
+        return self.log_e >= math.log(1 / alpha)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read what ``dataclasses.asdict`` wrote; the float comes back to the bit."""
+        arms = {name: Counts(**arm) for name, arm in data.items() if name != "log_e"}
+        return cls(**arms, log_e=data["log_e"])
+
+
+def look(before: Evidence, stable: Counts, canary: Counts, *, margin: float) -> Evidence:
+    """Add what both arms answered since the last look.
+
+    Parameters
+    ----------
+    before
+        The evidence so far.
+    stable, canary
+        Increments of each arm.
+    margin
+        By how much the canary's bad share may exceed stable's, 0-1; the same at every look.
+
+    """
+    stable, canary = before.open_stable + stable, before.open_canary + canary
+    if not (stable.requests and canary.requests):
+        return replace(before, open_stable=stable, open_canary=canary)
+    return Evidence(
+        stable=before.stable + stable,
+        canary=before.canary + canary,
+        log_e=before.log_e + _log_factor(before, stable, canary, margin),
+    )
+
+
+def increase(stable: Counts, canary: Counts, *, alpha: float) -> tuple[float, float]:
+    """Bound the canary's bad share minus stable's: what was seen, for people.
+
+    A confidence sequence: with a chance of 1 - alpha it holds at all looks at once, as long as each
+    arm's own share stays the same (which the test does not assume). It inverts the mixture form of
+    the test, whose evidence against a difference needs the totals only: the marginal likelihood of
+    both arms against the best likelihood with that difference.
+    """
+    seen = _log_marginal(stable) + _log_marginal(canary)
+    limit = math.log(1 / alpha)
+
+    def is_plausible(difference: float) -> bool:
+        return seen - _best_log_likelihood(stable, canary, difference) < limit
+
+    middle = canary.share - stable.share
+    return (
+        _boundary(is_plausible, inside=middle, outside=-1.0),
+        _boundary(is_plausible, inside=middle, outside=1.0),
+    )
+
+
+def _log_factor(before: Evidence, stable: Counts, canary: Counts, margin: float) -> float:
+    """Weigh one block: its likelihood under the bet against the closest allowed explanation."""
+    bet_stable = _expected(before.stable)
+    bet_canary = min(_MOST, max(_expected(before.canary), bet_stable + margin + _LEAST_EDGE))
+    if bet_canary - margin <= bet_stable:
+        return 0.0  # stable itself is so bad that nothing worse than allowed exists to bet on
+    null = _closest(stable.requests, bet_stable, canary.requests, bet_canary, margin)
+    return (
+        _log_likelihood(stable, bet_stable)
+        - _log_likelihood(stable, null)
+        + _log_likelihood(canary, bet_canary)
+        - _log_likelihood(canary, null + margin)
+    )
+
+
+def _expected(seen: Counts) -> float:
+    """Expect of the next requests what the earlier ones did, starting from few bad ones."""
+    return (seen.bad + _PRIOR_BAD) / (seen.requests + _PRIOR_BAD + _PRIOR_GOOD)
+
+
+def _closest(
+    stable_requests: int,
+    stable_share: float,
+    canary_requests: int,
+    canary_share: float,
+    difference: float,
+) -> float:
+    """Project onto the shares ``(t, t + difference)``: the ``t`` of least KL divergence.
+
+    The divergence is convex in ``t`` and each arm's own part is least at its own share, so the
+    answer lies between the two. What is bisected is its derivative times a positive denominator.
+    """
+
+    def rises(t: float) -> bool:
+        u = t + difference
+        return (
+            stable_requests * (t - stable_share) * u * (1 - u)
+            + canary_requests * (u - canary_share) * t * (1 - t)
+        ) > 0
+
+    ends = sorted((stable_share, canary_share - difference))
+    low, high = max(ends[0], 0.0, -difference), min(ends[1], 1.0, 1.0 - difference)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if rises(middle) else (middle, high)
+    return (low + high) / 2
+
+
+def _best_log_likelihood(stable: Counts, canary: Counts, difference: float) -> float:
+    """Find the likelihood of both arms under the best pair of shares that differ by so much."""
+    share = _closest(stable.requests, stable.share, canary.requests, canary.share, difference)
+    return _log_likelihood(stable, share) + _log_likelihood(canary, share + difference)
+
+
+def _log_marginal(seen: Counts) -> float:
+    """Average the likelihood over the prior of a bad share that the bets start from."""
+    good = seen.requests - seen.bad
+    return _log_beta(seen.bad + _PRIOR_BAD, good + _PRIOR_GOOD) - _log_beta(_PRIOR_BAD, _PRIOR_GOOD)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def _log_likelihood(seen: Counts, share: float) -> float:
+    return _times_log(seen.bad, share) + _times_log(seen.requests - seen.bad, 1 - share)
+
+
+def _times_log(count: int, share: float) -> float:
+    if not count:
+        return 0.0
+    return count * math.log(share) if share > 0 else -math.inf
+
+
+def _boundary(holds: Callable[[float], bool], *, inside: float, outside: float) -> float:
+    """Find where ``holds`` ends on the way from ``inside`` to ``outside``."""
+    for _ in range(_HALVINGS):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return outside

@@ -1,0 +1,113 @@
+"""How a canary moves: what arrived since the last look, and what follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.domain.analysis import Counts
+from pipeline.domain.plan import CanaryPlan, NoData
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The percent stays. ``waiting_for`` names what is missing, if not time alone."""
+
+    waiting_for: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """The step is passed; the canary may take this percent of the traffic."""
+
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The last step is passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Traffic goes back to stable. ``reason`` is a clause that says why and what to do."""
+
+    reason: str
+
+
+Decision = Hold | Raise | Complete | Fail
+
+
+def increments(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> Counts:
+    """Add up what each series counted between two readings.
+
+    Counters start from zero when a pod or the proxy does: a series that dropped, and one not seen
+    before, count from zero; one that vanished counts nothing. Counters of one series are not read
+    at the same instant, so a failure may show before its request: never more bad than requests.
+    """
+    total = Counts()
+    for series, now in after.items():
+        was = before.get(series, Counts())
+        if now.requests < was.requests or now.bad < was.bad:
+            was = Counts()
+        requests = now.requests - was.requests
+        total += Counts(requests, min(requests, now.bad - was.bad))
+    return total
+
+
+def decide(
+    plan: CanaryPlan, *, percent: int, elapsed: float, samples: int | None, worse: str | None
+) -> Decision:
+    """Decide what follows from a look.
+
+    Parameters
+    ----------
+    plan
+        The canary's steps and limits.
+    percent
+        The step it is at; 0 before the first one, which asks for neither time nor requests.
+    elapsed
+        Seconds since the step began.
+    samples
+        Requests the canary answered in this step; ``None`` while the counters cannot be read.
+    worse
+        What the analysis holds against the canary, if anything.
+
+    """
+    if worse is not None:
+        return Fail(worse)
+    late = elapsed >= plan.deadline
+    if samples is None:
+        return Fail(_AWAY.format(plan.deadline)) if late else Hold("metrics")
+    if percent == 0:
+        return _next(plan, percent)
+    if elapsed < plan.interval:
+        return Hold()
+    if samples >= plan.min_samples:
+        return _next(plan, percent)
+    return _too_few(plan, percent, samples, late=late)
+
+
+_AWAY = (
+    "request counts could not be read before the step's deadline of {:g} s; "
+    "mend the metrics source, then retry"
+)
+
+
+def _too_few(plan: CanaryPlan, percent: int, samples: int, *, late: bool) -> Decision:
+    seen = f"{samples} of {plan.min_samples} requests"
+    match plan.no_data:
+        case NoData.PASS:
+            return _next(plan, percent)
+        case NoData.HOLD if not late:
+            return Hold("traffic", seen)
+        case NoData.HOLD | NoData.FAIL:
+            limit = plan.deadline if plan.no_data is NoData.HOLD else plan.interval
+            return Fail(
+                f"it answered only {seen} in {limit:g} s; "
+                "send the service traffic or lower canary.min_samples, then retry"
+            )
+
+
+def _next(plan: CanaryPlan, percent: int) -> Decision:
+    following = next((step for step in plan.steps if step > percent), None)
+    return Complete() if following is None else Raise(following)
