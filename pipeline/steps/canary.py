@@ -1,0 +1,193 @@
+"""Give the new revision more and more of the traffic for as long as the analysis finds no harm.
+
+Safe to repeat: every look is a note in the journal that holds the whole state, so that a restarted
+worker continues the same test at the same step. Who calls it puts traffic back after any bad end.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.domain.canary import CanaryState
+from pipeline.domain.evidence import Analysis, CanaryRevision, Refused, Stopped, Unknown
+from pipeline.domain.plan import Plan
+from pipeline.domain.traffic import Complete, Decision, Fail, Hold, Raise, decide
+from pipeline.errors import TransientError
+from pipeline.ports import Clock, Journal, Metrics, ServingTarget, StillWanted
+
+LOOK = "look"
+"""Kind of the journal's notes about looks."""
+ATTENTION = "attention"
+"""Kind of the journal's notes that people are to be told."""
+_TELL_AFTER = 3600.0
+_LONGEST_SLEEP = 1.0
+"""Seconds until a decision to stop is seen, however rare the looks are."""
+
+
+def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permission list
+    revision: CanaryRevision,
+    *,
+    plan: Plan,
+    sequence: int,
+    target: ServingTarget,
+    metrics: Metrics,
+    clock: Clock,
+    journal: Journal,
+    still_wanted: StillWanted,
+) -> Analysis | Refused | Stopped:
+    """Take the revision through the steps of its plan, and judge it all the while.
+
+    The alias is read again before the first percent, before each raise and before the end; while
+    MLflow or the request counters cannot be read the percent stays, until the step's deadline.
+    A revision with no stable beside it has nothing to be compared with and passes at once.
+
+    Raises
+    ------
+    StepError
+        Where the target cannot be reached or won't let us; unreachable metrics are waited for.
+
+    """
+    if revision.stable is None:
+        return Analysis(revision, ())
+    watch = _Watch(
+        revision, revision.stable, plan, sequence, target, metrics, clock, journal, still_wanted
+    )
+    return watch.run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """One canary with everything it may touch."""
+
+    revision: CanaryRevision
+    stable: str
+    plan: Plan
+    sequence: int
+    target: ServingTarget
+    metrics: Metrics
+    clock: Clock
+    journal: Journal
+    still_wanted: StillWanted
+
+    def run(self) -> Analysis | Refused | Stopped:
+        state = self._resume()
+        given = 0
+        while (control := self.journal.control()) is None:
+            state, decision = self._look(state)
+            if isinstance(decision, Raise | Complete):
+                match self.still_wanted():
+                    case Refused() as refused:
+                        return refused
+                    case Unknown(why):
+                        decision = self._without_mlflow(state, why)
+                    case None:
+                        pass
+            match decision:
+                case Fail(reason):
+                    return self._fail(state, reason)
+                case Complete():
+                    self._note(state, "pass")
+                    self.journal.waiting(None)
+                    return Analysis(self.revision, self._passed())
+                case Raise(percent):
+                    state = self._raise(state, percent)
+                case Hold():
+                    self._hold(state, decision)
+                    if state.percent != given:  # a restarted worker: the target may have forgotten
+                        self._shift(state.percent)
+            given = state.percent
+            self._pause()
+        return Stopped(control)
+
+    def _resume(self) -> CanaryState:
+        looks = self.journal.notes(LOOK)
+        if looks:
+            return CanaryState.from_json(looks[-1]["state"])
+        return CanaryState.begin(self.clock.now())
+
+    def _look(self, state: CanaryState) -> tuple[CanaryState, Decision]:
+        names = (self.stable, self.revision.revision)
+        samples, worse = None, None
+        try:
+            seen = self.metrics.read(self.revision.service, names)
+        except TransientError as error:
+            self._tell_if_long_away(state, error)
+        else:
+            stable, new = (seen.get(name, {}) for name in names)
+            state = state.look(stable, new, plan=self.plan.analysis, at=self.clock.now())
+            samples, worse = state.samples[1], state.worse(self.plan.analysis)
+        return state, decide(
+            self.plan.canary,
+            percent=state.percent,
+            elapsed=self._elapsed(state),
+            samples=samples,
+            worse=worse,
+        )
+
+    def _without_mlflow(self, state: CanaryState, why: str) -> Hold | Fail:
+        limit = self.plan.canary.deadline
+        if self._elapsed(state) < limit:
+            return Hold("mlflow", why)
+        return Fail(
+            f"MLflow could not be asked for {self.plan.model}@{self.plan.alias} before the step's "
+            f"deadline of {limit:g} s ({why}); make it reachable, then retry"
+        )
+
+    def _raise(self, state: CanaryState, percent: int) -> CanaryState:
+        if state.percent:
+            self._note(state, "pass")
+        self._shift(percent)
+        state = state.raised(percent, self.clock.now())
+        self._note(state, "hold")
+        self.journal.waiting(None)
+        return state
+
+    def _hold(self, state: CanaryState, hold: Hold) -> None:
+        if hold.waiting_for != "metrics":
+            self._note(state, "hold", hold.detail)
+        self.journal.waiting(hold.waiting_for)
+
+    def _fail(self, state: CanaryState, reason: str) -> Refused:
+        """Take the traffic away first; the record can wait."""
+        self._shift(0)
+        self._note(state, "fail", reason)
+        return Refused(
+            f"{self.revision.service}'s canary {self.revision.revision} went back "
+            f"from {state.percent} %: {reason}",
+            {"looks": [*self._passed(), state.summary(self.plan.analysis)]},
+        )
+
+    def _shift(self, percent: int) -> None:
+        self.target.shift(self.revision.service, self.revision.revision, percent, self.sequence)
+
+    def _note(self, state: CanaryState, verdict: str, detail: str = "") -> None:
+        summary = state.summary(self.plan.analysis)
+        note = summary | {"verdict": verdict, "detail": detail, "state": state.to_json()}
+        self.journal.note(LOOK, note)
+
+    def _passed(self) -> tuple[dict[str, Any], ...]:
+        """Collect the last look of each step that passed, without what only a restart needs."""
+        passed = [note for note in self.journal.notes(LOOK) if note["verdict"] == "pass"]
+        return tuple({k: v for k, v in note.items() if k != "state"} for note in passed)
+
+    def _tell_if_long_away(self, state: CanaryState, error: TransientError) -> None:
+        since = state.looked_at.isoformat()
+        away = (self.clock.now() - state.looked_at).total_seconds()
+        told = any(note["since"] == since for note in self.journal.notes(ATTENTION))
+        if away >= _TELL_AFTER and not told:
+            self.journal.note(
+                ATTENTION,
+                {
+                    "since": since,
+                    "reason": f"{self.revision.service}'s canary stays at {state.percent} % "
+                    f"because its requests cannot be counted: {error}",
+                },
+            )
+
+    def _elapsed(self, state: CanaryState) -> float:
+        return (self.clock.now() - state.started_at).total_seconds()
+
+    def _pause(self) -> None:
+        left = self.plan.canary.look_every
+        while left > 0 and self.journal.control() is None:
+            self.clock.sleep(min(left, _LONGEST_SLEEP))
+            left -= _LONGEST_SLEEP

@@ -1,0 +1,84 @@
+"""Start the verified image as a revision that takes no traffic, and wait until it can.
+
+Safe to repeat: the target finds the revision that already runs this image.
+"""
+
+from pipeline.domain.evidence import CanaryRevision, Refused, Stopped, Unknown, VerifiedImage
+from pipeline.domain.plan import Plan
+from pipeline.domain.serving import Readiness
+from pipeline.ports import Clock, Journal, ServingTarget, StillWanted
+
+READY_WITHIN = 600.0
+"""Seconds that a revision may take until it is ready: its layers are there, only a model loads."""
+_ASK_EVERY = 0.25
+
+
+def deploy(
+    verified: VerifiedImage,
+    *,
+    plan: Plan,
+    sequence: int,
+    target: ServingTarget,
+    clock: Clock,
+    journal: Journal,
+    still_wanted: StillWanted,
+) -> CanaryRevision | Refused | Stopped:
+    """Bring a revision up at 0 %, beside stable if there is one.
+
+    The alias is read again at the end, because a first deploy takes all traffic next.
+
+    Raises
+    ------
+    StepError
+        Where the target or MLflow cannot be reached or won't let us.
+
+    """
+    stable = target.observe(plan.service).stable
+    name = target.deploy(plan, verified, sequence)
+    ended = _until_ready(name, plan.service, target=target, clock=clock, journal=journal)
+    ended = ended or _until_wanted(plan, clock=clock, journal=journal, still_wanted=still_wanted)
+    if ended is not None:
+        return ended
+    beside = stable.name if stable is not None and stable.name != name else None
+    return CanaryRevision(plan.service, name, verified.ref, beside)
+
+
+def _until_ready(
+    revision: str, service: str, *, target: ServingTarget, clock: Clock, journal: Journal
+) -> Refused | Stopped | None:
+    started = clock.now()
+    while (control := journal.control()) is None:
+        readiness, detail = target.readiness(service, revision)
+        if readiness is Readiness.READY:
+            return None
+        late = (clock.now() - started).total_seconds() >= READY_WITHIN
+        if readiness is Readiness.FAILED or late:
+            what = f"was not ready within {READY_WITHIN:g} s" if late else "could not start"
+            return Refused(
+                f"{service}'s new revision {revision} {what}: {detail or 'it said nothing'}; "
+                "mend the model and promote its new version",
+                {"revision": revision, "readiness": readiness.value, "detail": detail},
+            )
+        clock.sleep(_ASK_EVERY)
+    return Stopped(control)
+
+
+def _until_wanted(
+    plan: Plan, *, clock: Clock, journal: Journal, still_wanted: StillWanted
+) -> Refused | Stopped | None:
+    """Ask until MLflow answers, for as long as a canary's step would."""
+    started = clock.now()
+    while (control := journal.control()) is None:
+        answer = still_wanted()
+        if not isinstance(answer, Unknown):
+            journal.waiting(None)
+            return answer
+        if (clock.now() - started).total_seconds() >= plan.canary.deadline:
+            return Refused(
+                f"{plan.service} stays as it is: MLflow could not be asked for {plan.model}"
+                f"@{plan.alias} in {plan.canary.deadline:g} s ({answer.why}); "
+                "make it reachable, then retry"
+            )
+        journal.waiting("mlflow")
+        clock.sleep(1.0)
+    return Stopped(control)

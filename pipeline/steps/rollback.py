@@ -1,0 +1,28 @@
+"""Give stable all of the traffic back: the end of every promotion that ends badly.
+
+Safe to repeat, and repeated for ever by who calls it: no promotion ends with canary traffic live.
+"""
+
+from pipeline.errors import ConflictError
+from pipeline.ports import ServingTarget
+
+
+def restore(service: str, *, sequence: int, target: ServingTarget) -> None:
+    """Put traffic back on stable and remove the canary; with no stable, what was created goes.
+
+    Raises
+    ------
+    ConflictError
+        Where the target still reports canary traffic afterwards.
+    StepError
+        Where the target cannot be reached or won't let us.
+
+    """
+    target.restore(service, sequence)
+    canary = target.observe(service).canary
+    if canary is not None and canary.percent > 0:
+        raise ConflictError(
+            "see stable take all traffic",
+            f"{service}, {canary.name}",
+            f"the canary still takes {canary.percent} %; look again",
+        )
