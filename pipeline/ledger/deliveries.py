@@ -19,13 +19,18 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, deliveries: Sequence[AliasDelivery]) -> None:
-        """Store a group of deliveries in one durable commit; one already known changes nothing."""
+    def record(self, deliveries: Sequence[AliasDelivery]) -> dict[str, AliasDelivery]:
+        """Store a group of deliveries in one durable commit; one already known changes nothing.
+
+        Returned is what now stands under each id: a repeat finds what was recorded first.
+        """
+        stored = sa.select(_table).where(_table.c.id.in_([delivery.id for delivery in deliveries]))
         with self._database.write() as connection:
             connection.execute(
                 insert(_table).on_conflict_do_nothing(index_elements=["id"]),
                 [delivery_row(delivery) for delivery in deliveries],
             )
+            return {row["id"]: delivery_of(row) for row in connection.execute(stored).mappings()}
 
     def get(self, delivery: str) -> AliasDelivery | None:
         """Read one delivery."""
@@ -58,12 +63,12 @@ class Deliveries:
         with self._database.read() as connection:
             return {str(outcome): int(count) for outcome, count in connection.execute(query)}
 
-    def count_refused(self, reason: str) -> None:
-        """Count a refused delivery by reason; nothing else of it is kept."""
+    def count_refused(self, reason: str, times: int = 1) -> None:
+        """Count refused deliveries by reason; nothing else of them is kept."""
         table = schema.refused_deliveries
-        statement = insert(table).values(reason=reason, count=1)
+        statement = insert(table).values(reason=reason, count=times)
         statement = statement.on_conflict_do_update(
-            index_elements=["reason"], set_={"count": table.c["count"] + 1}
+            index_elements=["reason"], set_={"count": table.c["count"] + times}
         )
         with self._database.write() as connection:
             connection.execute(statement)

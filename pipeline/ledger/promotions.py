@@ -89,6 +89,12 @@ class Promotions:
         found = self._select(*clauses, order=_table.c.sequence.desc(), limit=1)
         return found[0] if found else None
 
+    def phases(self) -> dict[str, int]:
+        """Count promotions by phase."""
+        query = sa.select(_table.c.phase, sa.func.count()).group_by(_table.c.phase)
+        with self._database.read() as connection:
+            return {str(phase): int(count) for phase, count in connection.execute(query)}
+
     def change(self, promotion: str, **fields: Any) -> Promotion:  # noqa: ANN401 - any column
         """Change fields of a promotion that has not ended; an ended one stays as it is."""
         with self._database.write() as connection:

@@ -115,7 +115,8 @@ def test_a_delivery_keeps_its_first_answer(ledger: Ledger) -> None:
 
 def test_a_repeated_delivery_changes_nothing(ledger: Ledger) -> None:
     ledger.deliveries.record([delivery("a", 1)])
-    ledger.deliveries.record([delivery("a", 2), delivery("b", None)])
+    stands = ledger.deliveries.record([delivery("a", 2), delivery("b", None)])
+    assert {d.id: d.version for d in stands.values()} == {"a": 1, "b": None}
     kept = ledger.deliveries.get("a")
     assert kept is not None
     assert kept.version == 1
@@ -126,8 +127,8 @@ def test_a_repeated_delivery_changes_nothing(ledger: Ledger) -> None:
 def test_refused_deliveries_are_only_counted(ledger: Ledger) -> None:
     ledger.deliveries.count_refused("signature")
     ledger.deliveries.count_refused("signature")
-    ledger.deliveries.count_refused("age")
-    assert ledger.deliveries.refused() == {"signature": 2, "age": 1}
+    ledger.deliveries.count_refused("age", 3)
+    assert ledger.deliveries.refused() == {"signature": 2, "age": 3}
 
 
 def test_an_ended_promotion_never_changes(ledger: Ledger) -> None:
@@ -143,6 +144,7 @@ def test_an_ended_promotion_never_changes(ledger: Ledger) -> None:
     assert ended.waiting is None
     assert ledger.promotions.change(made.id, phase=Phase.FAILED) == ended
     assert ledger.promotions.open() == []
+    assert ledger.promotions.phases() == {"succeeded": 1}
     with pytest.raises(NotFoundError, match="nobody"):
         ledger.promotions.change("nobody", phase=Phase.FAILED)
 
