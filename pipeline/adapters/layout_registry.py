@@ -7,6 +7,7 @@ repositories. Several processes may write at once: the index changes under a loc
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ from pathlib import Path
 from pipeline.domain.oci import IMAGE_INDEX, Descriptor
 from pipeline.domain.references import Digest, require_repository
 from pipeline.domain.serving import Blob
+from pipeline.errors import InvalidReferenceError
 from pipeline.image.blob_file import disk, read_blob, sync_folder, write_blob, write_file
 from pipeline.image.manifest import index_bytes, parse_index
 from pipeline.image.referrers import as_referrer, fallback_tag, parse_referrers, with_referrer
 
 _REF_NAME = "org.opencontainers.image.ref.name"
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _ABANDONED = 86400.0  # seconds; nobody writes that long to one file without touching it
 
 
@@ -158,4 +161,8 @@ class LayoutRegistry:
 
 def _name(repository: str, reference: str) -> str:
     require_repository(repository)
-    return f"{repository}{'@' if reference.startswith('sha256:') else ':'}{reference}"
+    if reference.startswith("sha256:"):
+        return f"{repository}@{Digest(reference)}"
+    if not _TAG.match(reference):
+        raise InvalidReferenceError(f"{reference[:80]!r} is not a tag: use letters, digits, . _ -")
+    return f"{repository}:{reference}"

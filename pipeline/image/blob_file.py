@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
-from pipeline.errors import CorruptedError, ForbiddenError, PermanentError
+from pipeline.errors import CorruptedError, ForbiddenError, NotFoundError, PermanentError
 from pipeline.image.tar import file_chunks
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -65,6 +65,9 @@ def disk(attempted: str, path: Path) -> Iterator[None]:
         if error.errno in _FULL:
             hint = f"the disk is full: make room below {subject}, then retry"
             raise PermanentError(attempted, subject, hint) from error
+        if isinstance(error, FileNotFoundError):
+            hint = "it is not there: build the image again"
+            raise NotFoundError(attempted, subject, hint) from error
         if isinstance(error, PermissionError):
             hint = f"{error.strerror}: give the user that runs Laurel access, then retry"
             raise ForbiddenError(attempted, subject, hint) from error

@@ -55,13 +55,13 @@ def tar_stream(entries: Iterable[Entry]) -> Iterator[bytes]:
     return _in_chunks(_pieces(entries))
 
 
-def tree_entries(folder: Path, at: str) -> Iterator[Entry]:
+def tree_entries(folder: Path, at: str = ".") -> Iterator[Entry]:
     """Name everything below ``folder`` as entries below ``at``; links are followed.
 
     Executable is what its owner may execute; every other trait of the files is left behind.
     """
     for path in folder.rglob("*"):
-        inside = f"{at}/{path.relative_to(folder).as_posix()}"
+        inside = str(PurePosixPath(at) / path.relative_to(folder))
         if path.is_dir():
             yield Directory(inside)
         else:
