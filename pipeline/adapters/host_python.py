@@ -78,9 +78,9 @@ def _private_folders() -> list[str]:
 
 
 def _same_length(folder: bytes) -> bytes:
-    parent, name = os.path.split(folder)
+    parent = os.path.split(folder)[0]
     place = b"/opt" if len(parent) >= len(b"/opt") else b""
-    return place.ljust(len(parent), b"/") + folder[len(parent) : -len(name)] + name
+    return place.ljust(len(parent), b"/") + folder[len(parent) :]
 
 
 def _modules(stdlib: Path) -> Iterator[tuple[str, Path]]:

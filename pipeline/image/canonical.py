@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pipeline.errors import CorruptedError
+from pipeline.errors import CorruptedError, InvalidReferenceError
 
 LIMIT = 4 << 20  # bytes; what registries accept of a manifest at least (distribution-spec)
 
@@ -25,3 +25,11 @@ def read_object(content: bytes, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CorruptedError(f"read {what}", "its JSON", "it is not an object")
     return value
+
+
+def read_texts(said: dict[str, Any] | None) -> dict[str, str]:
+    """Read an object whose values are texts, as annotations and labels are."""
+    texts = dict(said or {})
+    if not all(isinstance(text, str) for text in (*texts, *texts.values())):
+        raise InvalidReferenceError("annotations and labels are texts")
+    return texts

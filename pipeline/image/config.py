@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.domain.references import Digest
 from pipeline.errors import CorruptedError
-from pipeline.image.canonical import canonical, read_object
+from pipeline.image.canonical import canonical, read_object, read_texts
 
 CREATED = "1970-01-01T00:00:00Z"
 USER = "65532:65532"  # numeric: Kubernetes checks runAsNonRoot without reading /etc/passwd
@@ -73,7 +73,7 @@ def _parse(said: dict[str, Any]) -> ImageConfig:
         entrypoint=tuple(config.get("Entrypoint") or ()),
         env={name: value for name, _, value in pairs},
         diff_ids=tuple(Digest(id_) for id_ in said["rootfs"]["diff_ids"]),
-        labels=dict(config.get("Labels") or {}),
+        labels=read_texts(config.get("Labels")),
         user=config.get("User") or "",
         working_dir=config.get("WorkingDir") or "/",
     )

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.domain.oci import EMPTY_JSON, IMAGE_INDEX, IMAGE_MANIFEST, Descriptor
 from pipeline.domain.references import Digest
 from pipeline.errors import CorruptedError, InvalidReferenceError
-from pipeline.image.canonical import canonical, read_object
+from pipeline.image.canonical import canonical, read_object, read_texts
 
 EMPTY_CONFIG = b"{}"
 EMPTY = Descriptor(EMPTY_JSON, Digest.of(EMPTY_CONFIG), len(EMPTY_CONFIG))
@@ -80,7 +80,7 @@ def parse_descriptor(said: dict[str, Any]) -> Descriptor:
     if not isinstance(size, int) or size < 0:
         raise InvalidReferenceError("a descriptor's size is a number of bytes")
     digest = Digest(said["digest"])
-    return Descriptor(media_type, digest, size, artifact_type, _texts(said.get("annotations")))
+    return Descriptor(media_type, digest, size, artifact_type, read_texts(said.get("annotations")))
 
 
 def _manifest(said: dict[str, Any]) -> Manifest:
@@ -90,14 +90,7 @@ def _manifest(said: dict[str, Any]) -> Manifest:
     return Manifest(
         config=parse_descriptor(said["config"]),
         layers=tuple(parse_descriptor(layer) for layer in said["layers"]),
-        annotations=_texts(said.get("annotations")),
+        annotations=read_texts(said.get("annotations")),
         artifact_type=said.get("artifactType"),
         subject=parse_descriptor(subject) if subject else None,
     )
-
-
-def _texts(said: dict[str, Any] | None) -> dict[str, str]:
-    texts = dict(said or {})
-    if not all(isinstance(value, str) for value in texts.values()):
-        raise InvalidReferenceError("annotations are texts")
-    return texts

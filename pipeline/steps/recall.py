@@ -1,0 +1,43 @@
+"""Recall: a model version promoted before is its image; nothing is read, resolved or built.
+
+Safe to repeat: recalling is one manifest read, remembering points a tag where it points already.
+"""
+
+from pipeline.domain.evidence import CheckedModel, SignedImage, VerifiedImage
+from pipeline.domain.oci import IMAGE_MANIFEST
+from pipeline.domain.plan import Plan
+from pipeline.domain.references import Digest, ImageRef
+from pipeline.errors import NotFoundError
+from pipeline.image.manifest import parse_manifest
+from pipeline.image.version_key import repository_of, version_key
+from pipeline.ports import ImageRegistry
+
+
+def recall(
+    checked: CheckedModel, *, plan: Plan, registry: ImageRegistry, key_id: str
+) -> SignedImage | None:
+    """Find the image that the version key names (interfaces §8.8); ``verify`` still judges it.
+
+    ``None`` where there is none, or where the tag names another model's: then a build follows.
+    ``key_id`` is the key that would sign now.
+    """
+    model, repository = checked.resolved.model, repository_of(plan)
+    key = version_key(checked.resolved, plan)
+    content = registry.manifest(repository, key)
+    if content is None:
+        return None
+    said = parse_manifest(content).annotations
+    named = (said.get("dev.laurel.model.name"), said.get("dev.laurel.model.version"))
+    if named != (model.name, str(model.version)):
+        return None
+    return SignedImage(ImageRef(repository, Digest.of(content)), model, key_id, key)
+
+
+def remember(verified: VerifiedImage, version_key: str, *, registry: ImageRegistry) -> None:
+    """Make a verified image its model version's image; only what was verified is recalled."""
+    repository, digest = verified.ref.repository, verified.ref.digest
+    content = registry.manifest(repository, digest.value)
+    if content is None:
+        hint = "its manifest is gone: promote the version again with --rebuild"
+        raise NotFoundError("remember the image", str(verified.ref), hint)
+    registry.push_manifest(repository, content, IMAGE_MANIFEST, tag=version_key)
