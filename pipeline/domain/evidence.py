@@ -33,6 +33,13 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A fault that trying again did not mend: a person must look (phase ``errored``)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A question that its neighbour could not answer; ``why`` is what it said.
 

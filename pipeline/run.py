@@ -1,0 +1,242 @@
+"""One attempt of one promotion: its checkpoints, its story, its decisions, its patience.
+
+``promote.py`` says what happens; this says how each step is carried out: looked up in the engine's
+checkpoints, tried again while a neighbour is away, told to the ledger, and unwrapped, so that a
+refusal or a decision ends the attempt where it stands.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from pipeline.domain.evidence import Broken, Refused, Stopped, Unknown
+from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion, Waiting
+from pipeline.domain.references import Alias
+from pipeline.errors import LaurelError, TransientError
+from pipeline.evidence_json import from_json, to_json, told
+from pipeline.ledger import Ledger
+from pipeline.ports import Clock, ModelRegistry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+PATIENCE = timedelta(hours=24)
+"""How long a neighbour that is away is waited for before traffic (interfaces §8.12)."""
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 60.0
+_SLICE = 1.0
+_PHASE = {ControlKind.ABORT: Phase.ABORTED, ControlKind.SUPERSEDE: Phase.SUPERSEDED}
+
+
+class Ended(Exception):  # noqa: N818 - not an error: how an attempt leaves the flow
+    """The attempt is over: which phase, and the sentence that a person reads."""
+
+    def __init__(self, phase: Phase, reason: str) -> None:
+        super().__init__(phase, reason)
+        self.phase = phase
+        self.reason = reason
+
+
+class Checkpoints(Protocol):
+    """What the durable engine does for a run."""
+
+    def step(self, name: str, do: Callable[[], Any]) -> Any:  # noqa: ANN401 - JSON
+        """Do something once per attempt; its JSON result, or the recorded one."""
+
+
+class Run:
+    """Carries out the steps of one attempt. It is the promotion's :class:`~pipeline.ports.Journal`.
+
+    Parameters
+    ----------
+    heavy
+        Limits how many heavy steps run at once on this machine.
+
+    """
+
+    def __init__(
+        self,
+        promotion: Promotion,
+        ledger: Ledger,
+        checkpoints: Checkpoints,
+        clock: Clock,
+        heavy: threading.Semaphore,
+    ) -> None:
+        self.promotion = promotion
+        self._ledger = ledger
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._heavy = heavy
+
+    def step(
+        self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do a step once per attempt, and return its evidence.
+
+        Raises
+        ------
+        Ended
+            Where the step refused, a decision stopped it, or it broke for good.
+
+        """
+        return self._recorded(do.__name__, lambda: do(*args, **kwargs))
+
+    def heavy_step(
+        self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do a step that costs the machine, when one of its few places is free."""
+
+        def placed() -> T | Refused | Stopped:
+            with self._heavy:
+                return do(*args, **kwargs)
+
+        return self._recorded(do.__name__, placed)
+
+    def fresh(
+        self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do a step whose evidence is never restored from a checkpoint (interfaces §8.16)."""
+        return _unwrap(self._attempt(do.__name__, lambda: do(*args, **kwargs)))
+
+    def confirm(self, registry: ModelRegistry) -> None:
+        """Read the alias again before going on; wait while nobody can say what it names."""
+        while isinstance(wanted := self.still_wanted(registry), Unknown):
+            self.waiting("mlflow")
+            self._clock.sleep(_SLICE)
+        self.waiting(None)
+        if wanted is not None:
+            _unwrap(wanted)
+
+    def still_wanted(self, registry: ModelRegistry) -> Stopped | Unknown | None:
+        """Tell whether the alias still names this promotion's version (law 1)."""
+        control = self.control()
+        if control is not None:
+            return Stopped(control)
+        wanted = self.promotion
+        if wanted.alias is None:
+            return None
+        alias = Alias(wanted.model.name, wanted.alias, wanted.model.workspace)
+        try:
+            version = registry.alias(alias)
+        except TransientError as error:
+            return Unknown(str(error))
+        if version is None:
+            return Unknown(f"{alias} names no version")
+        if version != wanted.model.version:
+            moved = f"{alias} names version {version} now"
+            now = self._clock.now()
+            return Stopped(Control(ControlKind.SUPERSEDE, "mlflow", moved, now))
+        return None
+
+    def know(self, **found: Any) -> None:  # noqa: ANN401 - columns of the promotion
+        """Record what became known of the promotion."""
+        self.promotion = self._ledger.promotions.change(self.promotion.id, **found)
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        """Append an event."""
+        self._ledger.events.append(self.promotion.id, self._clock.now(), kind, data)
+
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        """Read earlier events of one kind, oldest first."""
+        return [event.data for event in self._ledger.events.of(self.promotion.id, kind=kind)]
+
+    def control(self) -> Control | None:
+        """Read the decision that ends this promotion early, if one was made."""
+        return self._ledger.controls.first(self.promotion.id)
+
+    def waiting(self, for_: str | None, until: datetime | None = None) -> None:
+        """Say what the promotion waits for; said once, however often it is called."""
+        before = self.promotion.waiting
+        if (None if before is None else before.for_) != for_:
+            waiting = None if for_ is None else Waiting(for_, self._clock.now(), until)
+            self.know(waiting=waiting)
+
+    def insist(self, what: str, do: Callable[[], T]) -> T:
+        """Do what must be done however long it takes: putting traffic back (interfaces §8.12)."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                return do()
+            except LaurelError as error:
+                _log.exception("%s failed, trying again", what)
+                self.note("retry", {"name": what, "why": str(error)})
+                self._clock.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
+
+    def _recorded(self, name: str, do: Callable[[], T | Refused | Stopped]) -> T:
+        recorded = self._checkpoints.step(name, lambda: to_json(self._attempt(name, do)))
+        outcome: T | Refused | Stopped | Broken = from_json(recorded)
+        return _unwrap(outcome)
+
+    def _attempt(
+        self, name: str, do: Callable[[], T | Refused | Stopped]
+    ) -> T | Refused | Stopped | Broken:
+        """Try a step until it has an answer; every try is told to the ledger."""
+        control = self.control()
+        if control is not None:
+            return Stopped(control)
+        tries = sum(note["name"] == name for note in self.notes("step_started"))
+        self.note("step_started", {"name": name, "attempt": tries + 1})
+        outcome = self._patiently(name, do)
+        self.note("step_ended", {"name": name, **_told(outcome)})
+        return outcome
+
+    def _patiently(
+        self, name: str, do: Callable[[], T | Refused | Stopped]
+    ) -> T | Refused | Stopped | Broken:
+        wait, since = _FIRST_WAIT, self._clock.now()
+        while True:
+            try:
+                outcome = do()
+            except TransientError as error:
+                if self._clock.now() - since > PATIENCE:
+                    return Broken(str(error))
+                self.note("retry", {"name": name, "why": str(error)})
+                self.waiting(error.subject)
+                control = self._pause(min(error.retry_after or wait, _LONGEST_WAIT))
+                if control is not None:
+                    return Stopped(control)
+                wait = min(wait * 2, _LONGEST_WAIT)
+            except LaurelError as error:
+                return Broken(str(error))
+            except Exception as error:  # noqa: BLE001 - a fault of our own: it says so and ends
+                _log.exception("step %s broke", name)
+                return Broken(f"step {name} broke: {type(error).__name__}: {error}; see the log")
+            else:
+                self.waiting(None)
+                return outcome
+
+    def _pause(self, seconds: float) -> Control | None:
+        """Wait, and leave within a second of a decision."""
+        while (control := self.control()) is None and seconds > 0:
+            self._clock.sleep(min(seconds, _SLICE))
+            seconds -= _SLICE
+        return control
+
+
+def _unwrap(outcome: T | Refused | Stopped | Broken) -> T:
+    match outcome:
+        case Refused(reason):
+            raise Ended(Phase.FAILED, reason)
+        case Stopped(control):
+            raise Ended(_PHASE[control.kind], control.reason)
+        case Broken(reason):
+            raise Ended(Phase.ERRORED, reason)
+        case _:
+            return outcome
+
+
+def _told(outcome: object) -> dict[str, Any]:
+    """Say in the event how a step ended; evidence is told by the class that follows it."""
+    match outcome:
+        case Refused(reason, evidence):
+            return {"phase": "failed", "evidence": {"reason": reason, **evidence}}
+        case Broken(reason):
+            return {"phase": "errored", "evidence": {"reason": reason}}
+        case Stopped(control):
+            return {"phase": _PHASE[control.kind].value, "evidence": {"reason": control.reason}}
+        case _:
+            return {"phase": "succeeded", "evidence": told(outcome)}

@@ -1,0 +1,39 @@
+"""Kinds of setting that every section uses: durations, and paths from the file's own folder."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
+
+
+def duration(text: object) -> object:
+    """Read ``500ms``, ``30s``, ``10m``, ``24h`` or ``7d`` as seconds; numbers are seconds."""
+    if not isinstance(text, str):
+        return text
+    match = _DURATION.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration: write 500ms, 30s, 10m, 24h or 7d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path.expanduser() if folder is None else Path(folder) / path.expanduser()
+
+
+Seconds = Annotated[float, BeforeValidator(duration), Field(gt=0)]
+"""A duration: ``30s``, or a number of seconds."""
+LocalPath = Annotated[Path, AfterValidator(_from_folder)]
+"""A path; a relative one starts at the folder of laurel.yaml."""
+
+
+class Section(BaseModel):
+    """A part of laurel.yaml: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )

@@ -1,0 +1,90 @@
+"""Read laurel.yaml with the environment over it; every fault names its key and the nearest one."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings
+from pipeline.settings.fields import Section
+
+_LARGEST = 1 << 20
+_PREFIX = "LAUREL_"
+
+
+def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
+    """Read settings from a file and from ``LAUREL_SECTION__KEY`` variables.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that is missing, too large or no YAML, and for every key or value that cannot be
+        used; secrets are not shown.
+
+    """
+    raw = _read(path)
+    for name, value in environment.items():
+        section, nested, key = name.removeprefix(_PREFIX).lower().partition("__")
+        if name.startswith(_PREFIX) and nested:
+            raw.setdefault(section, {})
+            if not isinstance(raw[section], dict):
+                raise ConfigurationError(f"{name} sets a key of {section}, which is a single value")
+            raw[section][key] = value
+    for key, field in Settings.model_fields.items():
+        if isinstance(field.default, Section):
+            raw.setdefault(key, {})  # its defaults hold paths, which start at this file's folder
+    try:
+        return Settings.model_validate(raw, context={"folder": path.parent.absolute()})
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {_told(error)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: {error.strerror}; `laurel init` writes one, --config names another"
+        ) from error
+    if len(content) > _LARGEST:
+        raise ConfigurationError(f"{path} is larger than 1 MiB: this is not a laurel.yaml")
+    try:
+        raw = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from error
+    if not isinstance(raw, dict | None):
+        raise ConfigurationError(f"{path} must hold keys such as `services:` at its top")
+    return raw or {}
+
+
+def _told(error: ValidationError) -> str:
+    return "; ".join(_one(dict(fault)) for fault in error.errors(include_input=False))
+
+
+def _one(fault: dict[str, Any]) -> str:
+    location = [str(part) for part in fault["loc"]]
+    where = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _keys(fault["loc"]), n=1)
+        return f"{where}: unknown key" + (f", did you mean {near[0]}?" if near else "")
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _keys(location: tuple[str | int, ...]) -> list[str]:
+    """List the keys that may stand where ``location`` points."""
+    section: Any = Settings
+    for part in location[:-1]:
+        if isinstance(part, str) and part in section.model_fields:
+            section = _section(section.model_fields[part].annotation)
+    return list(section.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel]:  # noqa: ANN401 - any type expression
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return _section(annotation.__args__[0])

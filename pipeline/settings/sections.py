@@ -1,0 +1,98 @@
+"""The neighbours and the process: everything in laurel.yaml but the services."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from pipeline.settings.fields import LocalPath, Seconds, Section
+
+
+class MlflowSettings(Section):
+    """Where MLflow is and how it is asked."""
+
+    url: str = "http://127.0.0.1:5000"
+    """MLflow's tracking server."""
+    poll: Seconds = 30.0
+    """How often the reconciler reads each alias; a webhook only makes it faster."""
+    username: str | None = None
+    """HTTP Basic user; ``LAUREL_MLFLOW__USERNAME``."""
+    password: SecretStr | None = None
+    """HTTP Basic password; ``LAUREL_MLFLOW__PASSWORD``."""
+    token: SecretStr | None = None
+    """Bearer token; ``LAUREL_MLFLOW__TOKEN``."""
+    workspace: str = ""
+    """MLflow workspace; empty where workspaces are off."""
+
+
+class WebhookSettings(Section):
+    """How deliveries are authenticated."""
+
+    secret_file: LocalPath | tuple[LocalPath, ...] = Path("webhook.secret")
+    """File with the secret that MLflow signs with; a list while a secret is rotated."""
+    tolerance: Seconds = 600.0
+    """How old a delivery may be: MLflow's retries reach 130 s."""
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """The files as a list."""
+        return self.secret_file if isinstance(self.secret_file, tuple) else (self.secret_file,)
+
+
+class SigningSettings(Section):
+    """The key that images are signed with."""
+
+    key: LocalPath = Path("laurel.key")
+    """A key file in cosign's encrypted format."""
+    password: SecretStr | None = None
+    """Its password; ``LAUREL_SIGNING__PASSWORD``."""
+    password_file: LocalPath | None = Path("laurel.key.password")
+    """A file that holds the password, where the variable is not set."""
+    builder: str = "https://laurel.dev/builder/local"
+    """Name of this deployment in provenance: one per trust boundary."""
+
+
+class ServingSettings(Section):
+    """What images are deployed to."""
+
+    target: Literal["local"] = "local"
+    """``local``: model servers on this machine behind Envoy."""
+    port: int = Field(default=8081, ge=1, le=65535)
+    """Envoy's port; the service is chosen by the Host header."""
+    state: LocalPath = Path("serving")
+    """Folder for routes, process records and server output."""
+    isolation: Literal["namespaces", "none"] = "namespaces"
+    """``none`` runs model code as an ordinary process: for a trusted demonstration only."""
+
+
+class MetricsSettings(Section):
+    """Where the analysis reads request counts."""
+
+    source: Literal["envoy"] = "envoy"
+    """``envoy``: the front's own statistics."""
+
+
+class ServerSettings(Section):
+    """The HTTP face."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further Host headers to accept beside the address itself."""
+    token_file: LocalPath = Path("laurel.token")
+    """The operator's token, made on first start, 0600."""
+
+
+class WorkerSettings(Section):
+    """How promotions are carried out."""
+
+    heavy: int = Field(default=2, ge=1)
+    """How many locks, builds and smoke runs may go on at once."""
+    engine: LocalPath = Path("laurel-engine.db")
+    """The durable engine's checkpoints; may be deleted, the ledger may not."""
+    cache: LocalPath | None = None
+    """Layers and unpacked images shared by all ledgers; default ``$XDG_CACHE_HOME/laurel``."""
+    poll: Seconds = 0.25
+    """How often the ledger and the engine's queue are looked at."""

@@ -1,0 +1,116 @@
+"""laurel.yaml is read once; a mistake in it is answered with the key, and secrets stay hidden."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.domain.plan import EnvVar, NoData, OnReturn
+from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings
+from pipeline.settings.load import load_settings
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "laurel.yaml"
+    path.write_text(text)
+    return path
+
+
+def load(folder: Path, text: str, **environment: str) -> Settings:
+    return load_settings(write(folder, text), environment)
+
+
+def test_an_empty_file_gives_the_embedded_defaults_beside_it(tmp_path: Path) -> None:
+    settings = load(tmp_path, "")
+    assert settings.ledger == f"sqlite:///{tmp_path}/laurel.db"
+    assert settings.registry == f"oci-layout:{tmp_path}/images"
+    assert settings.webhook.secret_files == (tmp_path / "webhook.secret",)
+    assert settings.worker.engine == tmp_path / "laurel-engine.db"
+    assert settings.plans() == {}
+
+
+def test_a_service_becomes_the_plan_that_its_promotions_keep(tmp_path: Path) -> None:
+    plan = load(
+        tmp_path,
+        """
+        mlflow: {workspace: team-a}
+        services:
+          - name: fraud
+            model: Fraud Scorer
+            env: [{name: REGION, value: eu}]
+            require: {tags: {validated: "true"}}
+            canary: {steps: [5, 50], interval: 10m, min_samples: 20, no_data: fail, deadline: 2h}
+            analysis: {errors: {max_increase: 0.02}, confidence: 0.95}
+            on_return: canary
+        """,
+    ).plans()["fraud"]
+    assert (plan.workspace, plan.alias, plan.runtime) == ("team-a", "champion", "auto")
+    assert plan.repository.startswith("fraud-scorer-x")
+    assert plan.env == (EnvVar("REGION", "eu"),)
+    assert plan.required_tags == {"validated": "true"}
+    assert (plan.canary.steps, plan.canary.interval, plan.canary.deadline) == ((5, 50), 600, 7200)
+    assert plan.canary.no_data is NoData.FAIL
+    assert (plan.analysis.errors_max_increase, plan.analysis.confidence) == (0.02, 0.95)
+    assert plan.on_return is OnReturn.CANARY
+
+
+def test_short_forms_stand_for_their_section(tmp_path: Path) -> None:
+    settings = load(tmp_path, "serving: local\nmetrics: envoy\n")
+    assert (settings.serving.target, settings.metrics.source) == ("local", "envoy")
+
+
+def test_secrets_come_from_the_environment_and_are_never_shown(tmp_path: Path) -> None:
+    settings = load(tmp_path, "", LAUREL_MLFLOW__PASSWORD="hunter2", LAUREL_TOKEN="not-a-setting")
+    assert settings.mlflow.password is not None
+    assert settings.mlflow.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+def test_secret_files_may_be_a_list_while_a_secret_is_rotated(tmp_path: Path) -> None:
+    settings = load(tmp_path, "webhook: {secret_file: [new.secret, /run/old.secret]}")
+    assert settings.webhook.secret_files == (tmp_path / "new.secret", Path("/run/old.secret"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mlflw: {}", "mlflw: unknown key, did you mean mlflow?"),
+        ("mlflow: {pol: 3s}", r"mlflow\.pol: unknown key, did you mean poll\?"),
+        ("services: [{name: a, model: m, canary: {intervall: 3s}}]", "did you mean interval?"),
+        ("zzz: 1", "zzz: unknown key$"),
+        ("mlflow: {poll: soon}", "'soon' is no duration: write 500ms"),
+        ("mlflow: {poll: 0}", "greater than 0"),
+        ("services: [{name: Fraud, model: m}]", "'Fraud' is not a service name"),
+        ("services: [{name: a, model: m}, {name: a, model: n}]", "each name may stand once"),
+        ("services: [{name: a, model: m, canary: {steps: [50, 10]}}]", r"\[50, 10\] must rise"),
+        ("services: [{name: a, model: m, canary: {steps: [10, 10]}}]", "must rise"),
+        ("services: [{name: a, model: m, canary: {steps: [100]}}]", "less than or equal to 99"),
+        ("services: [{name: a, model: m, runtime: flask}]", "mlserver"),
+        ("- a list", "must hold keys"),
+        ("a: [", "is not YAML"),
+        ("x: " + "y" * (1 << 20), "larger than 1 MiB"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load(tmp_path, text)
+
+
+def test_a_variable_cannot_set_a_key_of_a_single_value(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="LAUREL_SERVING__PORT"):
+        load(tmp_path, "serving: local", LAUREL_SERVING__PORT="1")
+
+
+def test_a_missing_file_says_what_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="laurel init"):
+        load_settings(tmp_path / "laurel.yaml", {})
+
+
+def test_a_wrong_secret_is_not_echoed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path, "signing: {password: [hunter2]}")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_settings_made_in_code_keep_their_paths_as_they_are() -> None:
+    assert Settings().registry == "oci-layout:./images"
