@@ -1,0 +1,77 @@
+"""Deploys to this machine: model servers behind an Envoy; implements :class:`ServingTarget`."""
+
+from pipeline.domain.evidence import VerifiedImage
+from pipeline.domain.plan import Plan
+from pipeline.domain.serving import Readiness, Revision, ServiceState
+from pipeline.errors import ConflictError, NotFoundError
+from pipeline.local.desired import Deployed, Desired
+from pipeline.local.front import Front
+from pipeline.local.rootfs import RootfsCache
+from pipeline.local.server import plain_env
+from pipeline.local.supervisor import Supervisor
+
+
+class LocalServing:
+    """The serving target ``local``; implements :class:`pipeline.ports.ServingTarget`.
+
+    Every call leaves the machine as it says, whoever else is at work on it; what crashes in
+    between is mended by :meth:`Supervisor.reconcile`.
+    """
+
+    def __init__(self, supervisor: Supervisor, front: Front, images: RootfsCache) -> None:
+        self._supervisor = supervisor
+        self._front = front
+        self._images = images
+
+    def observe(self, service: str) -> ServiceState:
+        """Read what serves now: the shares are Envoy's own answer, not what it was told."""
+        desired = self._supervisor.desired(service)
+        shares = self._front.traffic().get(service, {}) if desired.revisions else {}
+
+        def seen(name: str | None) -> Revision | None:
+            return self._revision(name, desired, shares) if name else None
+
+        return ServiceState(
+            service, self._front.url, desired.sequence, seen(desired.stable), seen(desired.canary)
+        )
+
+    def deploy(self, plan: Plan, image: VerifiedImage, sequence: int) -> str:
+        """Start a revision of this image at 0 %, or find the one that already runs; its name."""
+        deployed = Deployed(image.ref, image.model.version, plain_env(plan.service, plan.env))
+        self._images.provide(image.ref)  # may take seconds: nobody waits for the lock meanwhile
+        self._supervisor.change(plan.service, lambda now: now.deploy(deployed, sequence))
+        running = self._supervisor.desired(plan.service).running(deployed)
+        if running is None:
+            raise ConflictError("deploy", plan.service, "a newer promotion removed the revision")
+        return running
+
+    def readiness(self, service: str, revision: str) -> tuple[Readiness, str]:
+        """Tell whether a revision can take traffic, and why not."""
+        if revision not in self._supervisor.desired(service).revisions:
+            raise NotFoundError(
+                "ask for readiness", revision, f"service {service} does not run it: promote again"
+            )
+        return self._supervisor.readiness(revision)
+
+    def shift(self, service: str, revision: str, percent: int, sequence: int) -> None:
+        """Give the canary this share, and return when Envoy does so."""
+        self._supervisor.change(service, lambda now: now.shift(revision, percent, sequence))
+
+    def complete(self, service: str, revision: str, sequence: int) -> None:
+        """Give the revision everything; what served before stays warm for a rollback."""
+        self._supervisor.change(service, lambda now: now.complete(revision, sequence))
+
+    def restore(self, service: str, sequence: int) -> None:
+        """Give stable everything back and remove the canary."""
+        self._supervisor.change(service, lambda now: now.restore(sequence))
+
+    def down(self, service: str | None = None) -> None:
+        """End what runs for a service, or everything with Envoy; ``laurel down``."""
+        self._supervisor.stop(service)
+
+    def _revision(self, name: str, desired: Desired, shares: dict[str, int]) -> Revision:
+        deployed = desired.revisions[name]
+        readiness, detail = self._supervisor.readiness(name)
+        return Revision(
+            name, deployed.image, shares.get(name, 0), readiness, deployed.model_version, detail
+        )

@@ -1,0 +1,131 @@
+"""Images as folders: a content-addressed cache of unpacked file systems.
+
+A tree is named by its chain ID (image-spec, config.md): the digest of a layer on top of all below
+it. So images share what they stand on, hard-linked; a tree appears complete, by one rename, or not
+at all.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.domain.oci import Descriptor
+from pipeline.domain.references import Digest, ImageRef
+from pipeline.errors import NotFoundError, PermanentError
+from pipeline.image.config import ImageConfig, parse_config
+from pipeline.image.manifest import parse_manifest
+from pipeline.image.unpack import unpack_layer
+from pipeline.local.processes import MOUNT_POINTS
+from pipeline.ports import ImageRegistry
+
+_WORTH_KEEPING = 16 << 20  # bytes; a smaller layer is unpacked again sooner than its tree is linked
+
+
+@dataclass(frozen=True, slots=True)
+class Rootfs:
+    """An image ready to run: its file system, and what its configuration says."""
+
+    path: Path
+    config: ImageConfig
+
+
+class RootfsCache:
+    """Unpacks images from a registry; many processes may share the folder.
+
+    Trees are written by Laurel alone: servers see them read-only and as somebody else's.
+
+    Parameters
+    ----------
+    folder
+        Where trees are kept; one file system, since layers are shared by hard links.
+    registry
+        Where images come from; every layer is checked against its digest as it is read.
+
+    """
+
+    def __init__(self, folder: Path, registry: ImageRegistry) -> None:
+        self._trees = folder / "trees"
+        self._work = folder / "work"
+        self._lock = folder / "lock"
+        self._registry = registry
+        self._trees.mkdir(parents=True, exist_ok=True)
+
+    def provide(self, image: ImageRef) -> Rootfs:
+        """Return the image's file system, unpacking what is not there yet."""
+        content = self._registry.manifest(image.repository, image.digest.value)
+        if content is None:
+            raise NotFoundError(
+                "unpack an image", str(image), "the registry has no such manifest: build it again"
+            )
+        manifest = parse_manifest(content)
+        config = parse_config(
+            b"".join(self._registry.read_blob(image.repository, manifest.config.digest))
+        )
+        chain = chain_ids(config.diff_ids)
+        if not chain or len(chain) != len(manifest.layers):
+            raise PermanentError(
+                "unpack an image", str(image), "its layers and diffIDs do not match: build it again"
+            )
+        tree = self._trees / chain[-1].hex
+        if not tree.exists():
+            with self._locked():
+                self._unpack(image.repository, manifest.layers, chain)
+        return Rootfs(tree, config)
+
+    def _unpack(
+        self, repository: str, layers: tuple[Descriptor, ...], chain: tuple[Digest, ...]
+    ) -> None:
+        done = max((n for n in range(len(chain)) if self._tree(chain[n]).exists()), default=-1) + 1
+        work = self._work / "tree"
+        if done:
+            link_tree(self._tree(chain[done - 1]), work)
+        else:
+            work.mkdir()
+            work.chmod(0o755)
+        for layer, id_ in zip(layers[done:], chain[done:], strict=True):
+            unpack_layer(self._registry.read_blob(repository, layer.digest), work)
+            if layer.size >= _WORTH_KEEPING and id_ != chain[-1]:
+                kept = self._work / "kept"
+                link_tree(work, kept)
+                kept.rename(self._tree(id_))
+        if done < len(chain):
+            for name in MOUNT_POINTS:
+                (work / name).mkdir(exist_ok=True)
+            work.rename(self._tree(chain[-1]))
+
+    def _tree(self, chain_id: Digest) -> Path:
+        return self._trees / chain_id.hex
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(self._work, ignore_errors=True)  # what a crash left half done
+            self._work.mkdir()
+            yield
+            shutil.rmtree(self._work)
+
+
+def chain_ids(diff_ids: tuple[Digest, ...]) -> tuple[Digest, ...]:
+    """Name each stack of layers from the bottom up (image-spec, config.md, "Layer ChainID")."""
+    chain: list[Digest] = []
+    for diff_id in diff_ids:
+        below = f"{chain[-1]} {diff_id}".encode() if chain else b""
+        chain.append(Digest.of(below) if chain else diff_id)
+    return tuple(chain)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Copy a tree by hard links; directories and links are made anew."""
+    target.mkdir()
+    with os.scandir(source) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                link_tree(Path(entry.path), target / entry.name)
+            else:
+                os.link(entry.path, target / entry.name, follow_symlinks=False)
+    target.chmod(source.stat().st_mode & 0o7777)
