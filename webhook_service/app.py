@@ -1,0 +1,33 @@
+"""The application: routes, error handlers and the recorder, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from pipeline.ledger import Ledger
+from webhook_service import webhook
+from webhook_service.access import Receiver
+from webhook_service.config import ReceiverConfig
+from webhook_service.guard import Guard
+from webhook_service.problems import answer_with_problems
+from webhook_service.recorder import Recorder
+
+
+def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
+    """Make the HTTP face of a migrated ledger; its lifespan runs the recorder."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Recorder(ledger, config.wake) as recorder:
+            app.state.receiver = Receiver(ledger, config, recorder)
+            yield
+
+    app = FastAPI(
+        title="Laurel", version=version("laurel"), lifespan=lifespan, redirect_slashes=False
+    )
+    app.include_router(webhook.router)
+    app.add_middleware(Guard, allowed_hosts=config.allowed_hosts)
+    answer_with_problems(app)
+    return app

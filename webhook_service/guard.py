@@ -1,0 +1,82 @@
+"""What every request passes first: its Host, its size; and the headers that every answer carries.
+
+Plain ASGI, because a streamed body must be counted while it arrives.
+"""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webhook_service.problems import problem
+
+LARGEST_BODY = 1 << 20
+"""Bytes; MLflow's largest delivery carries a tag of 5,000 characters."""
+
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Guard:
+    """Refuses foreign Host names (DNS rebinding) and bodies over 1 MiB, before they are read."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: frozenset[str]) -> None:
+        self._app = app
+        self._allowed_hosts = allowed_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        protected = _protecting(send)
+        if _host(headers.get("host", "")) not in self._allowed_hosts:
+            detail = "The Host header names another machine: add its name to the allowed hosts."
+            await problem(400, detail)(scope, receive, protected)
+        else:
+            await self._app(scope, _bounded(receive, _declared(headers)), protected)
+
+
+def _host(header: str) -> str:
+    bracket = header.rfind("]")  # an IPv6 address has colons of its own
+    colon = header.rfind(":")
+    return (header[:colon] if colon > bracket else header).lower()
+
+
+def _declared(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _bounded(receive: Receive, declared: int) -> Receive:
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        _require_bounded(declared)  # before a byte of it is read
+        message = await receive()
+        received += len(message.get("body", b""))
+        _require_bounded(received)
+        return message
+
+    return bounded
+
+
+def _require_bounded(size: int) -> None:
+    if size > LARGEST_BODY:
+        raise HTTPException(413, "The body is larger than 1 MiB: nothing that Laurel takes is.")
+
+
+def _protecting(send: Send) -> Send:
+    async def protected(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return protected
