@@ -14,7 +14,7 @@ from pipeline.trust.provenance import Invocation, Provenance, read_provenance
 from pipeline.trust.statements import signature_statement
 
 
-def sign(  # noqa: PLR0913 - each keyword is a neighbour or a fact that the statements carry
+def sign(
     smoked: SmokedImage,
     *,
     registry: ImageRegistry,

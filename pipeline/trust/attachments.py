@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pipeline.domain.evidence import Refused
 from pipeline.domain.oci import EMPTY_JSON, IMAGE_MANIFEST, SIGSTORE_BUNDLE, Descriptor
 from pipeline.domain.references import Digest, ImageRef
-from pipeline.errors import ConflictError, NotFoundError
+from pipeline.errors import ConflictError, CorruptedError, NotFoundError
 from pipeline.image.manifest import EMPTY_CONFIG
 from pipeline.image.referrers import referrer_manifest
 from pipeline.ports import ImageRegistry
@@ -44,7 +44,12 @@ def attestations(
     Those that say of themselves that they are of a ``wanted`` predicate type are read first, so
     that a crowd of others does not use up the bound; what they say is not believed for that.
     """
-    listed = [d for d in registry.referrers(image.repository, image.digest) if _may_be_bundle(d)]
+    try:
+        referrers = registry.referrers(image.repository, image.digest)
+    except CorruptedError as error:
+        yield Refused(str(error))
+        return
+    listed = [descriptor for descriptor in referrers if _may_be_bundle(descriptor)]
     listed.sort(key=lambda d: d.annotations.get(_PREDICATE_TYPE) not in wanted)
     for descriptor in listed[:MAX_REFERRERS]:
         found = _read(image, descriptor, registry, keys)

@@ -110,23 +110,23 @@ def examine(
         return Examination(image, (Finding("manifest", met=False, why=manifest.reason),))
     missing = missing_blob(manifest, registry=registry, repository=image.repository)
     labels = read_labels(manifest, registry=registry, repository=image.repository)
-    findings = (
+    findings = [
         Finding("manifest", met=True, why="its bytes have the image's digest"),
         _finding("layers", missing, f"{len(manifest.layers)} in the sizes the manifest names"),
         _finding("labels", _other_model(labels, model), "they name the model version"),
-    )
+    ]
     if isinstance(labels, Refused):
-        return Examination(image, findings)
+        return Examination(image, tuple(findings))
     attached = attestations(image, registry=registry, keys=keys, wanted=tuple(_WANTED))
     found, passed_over = _choose(attached, _wanted(image, labels, policy, model))
-    findings += tuple(
+    findings += [
         _finding(requirement, None if kind in found else _NONE, _by(found.get(kind)))
         for kind, requirement in _WANTED.items()
-    )
+    ]
     if not all(finding.met for finding in findings):
-        return Examination(image, findings, passed_over)
+        return Examination(image, tuple(findings), passed_over)
     trusted = Trusted(labels, found[COSIGN_SIGN], found[SLSA_PROVENANCE])
-    return Examination(image, findings, passed_over, trusted)
+    return Examination(image, tuple(findings), passed_over, trusted)
 
 
 def _finding(requirement: str, refused: Refused | None, why: str) -> Finding:

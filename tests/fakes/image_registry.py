@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from pipeline.domain.oci import Descriptor
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
-from pipeline.errors import NotFoundError
+from pipeline.errors import CorruptedError, NotFoundError
 from pipeline.image.referrers import as_referrer
 
 
@@ -39,6 +40,12 @@ class InMemoryRegistry:
         digest = Digest.of(whole)
         self.blobs[repository, digest] = whole
         return Blob(digest, len(whole))
+
+    def push_file(self, repository: str, path: Path, digest: Digest) -> Blob:
+        content = path.read_bytes()
+        if Digest.of(content) != digest:
+            raise CorruptedError("store a file", str(path), f"it is not {digest}")
+        return self.push_blob(repository, [content])
 
     def manifest(self, repository: str, reference: str) -> bytes | None:
         self.requests += 1

@@ -1,0 +1,90 @@
+import json
+
+import pytest
+
+from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.domain.evidence import Refused, SignedImage, VerifiedImage
+from pipeline.domain.policy import TrustPolicy
+from pipeline.errors import ConfigurationError
+from pipeline.steps.sign import sign
+from pipeline.steps.verify import verify
+from pipeline.trust.keys import PrivateKey
+from tests.fakes.baked_image import ARTIFACTS, BASE, LOCK, MODEL, bake
+from tests.fakes.clock import FakeClock
+from tests.fakes.image_registry import InMemoryRegistry
+
+
+@pytest.fixture(scope="module")
+def signer() -> KeyFileSigner:
+    return KeyFileSigner(PrivateKey.generate())
+
+
+@pytest.fixture
+def policy(signer: KeyFileSigner) -> TrustPolicy:
+    return TrustPolicy((signer.public_key_pem,), "https://laurel.dev/builder/test", "http://mlflow")
+
+
+def test_a_verified_image_says_what_was_read_back(
+    signer: KeyFileSigner, policy: TrustPolicy
+) -> None:
+    registry = InMemoryRegistry()
+    signed = sign(
+        bake(registry),
+        registry=registry,
+        signer=signer,
+        policy=policy,
+        clock=FakeClock(),
+        promotion_id="p-1",
+    )
+    verified = verify(signed, registry=registry, policy=policy)
+    assert isinstance(verified, VerifiedImage)
+    listed = {d.digest.value for d in registry.referrers(signed.ref.repository, signed.ref.digest)}
+    assert set(verified.statements) == listed
+    assert verified == VerifiedImage(
+        ref=signed.ref,
+        model=MODEL,
+        runtime="mlserver",
+        slug="fraud",
+        key_id=signer.key_id,
+        artifact_digest=ARTIFACTS,
+        lock_digest=LOCK,
+        base_digest=BASE,
+        statements=verified.statements,
+    )
+
+
+def test_a_refusal_is_one_sentence_with_every_finding_as_evidence(
+    signer: KeyFileSigner, policy: TrustPolicy
+) -> None:
+    registry = InMemoryRegistry()
+    built = bake(registry).built
+    signed = SignedImage(built.ref, built.model, signer.key_id, built.version_key)
+    refused = verify(signed, registry=registry, policy=policy)
+    assert isinstance(refused, Refused)
+    assert refused.reason == (
+        f"{built.ref} is not to be trusted: "
+        "signature: no key of the trust policy signed one that fits; "
+        "provenance: no key of the trust policy signed one that fits"
+    )
+    verdicts = {f["requirement"]: f["verdict"] for f in refused.evidence["findings"]}
+    assert verdicts == {
+        "manifest": "pass",
+        "layers": "pass",
+        "labels": "pass",
+        "signature": "fail",
+        "provenance": "fail",
+    }
+    json.dumps(refused.evidence)
+
+
+def test_a_policy_without_keys_cannot_be_made() -> None:
+    with pytest.raises(ConfigurationError, match="names no public key"):
+        TrustPolicy((), "builder", "http://mlflow")
+
+
+def test_a_policy_with_something_else_for_a_key_is_a_configuration_error() -> None:
+    registry = InMemoryRegistry()
+    built = bake(registry).built
+    signed = SignedImage(built.ref, built.model, "", "")
+    with pytest.raises(ConfigurationError, match="this is not a public key"):
+        verify(signed, registry=registry, policy=TrustPolicy((b"x",), "builder", "http://mlflow"))
