@@ -92,6 +92,10 @@ class Promotion:
     ``sequence`` counts per service and is never reused. ``attempt`` counts how often a worker took
     it up from the start. ``target`` is the digest that a rollback returns to, or that a return to a
     version served before deploys again.
+
+    ``model.version`` is 0 only while nobody has looked yet: in a request by alias, where it means
+    whatever the alias names when the promotion starts, and in a rollback to an image that no
+    promotion in the ledger made.
     """
 
     id: str
