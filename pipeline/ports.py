@@ -183,7 +183,7 @@ class Journal(Protocol):
         """Read the decision that ends this promotion early, if one was made."""
 
     def waiting(self, for_: str | None, until: datetime | None = None) -> None:
-        """Say what the promotion waits for now, the same again changing nothing; ``None``: nothing."""
+        """Say what the promotion waits for now, ``None`` for nothing; the same again is no news."""
 
 
 StillWanted = Callable[[], Refused | Unknown | None]

@@ -95,17 +95,15 @@ _AWAY = (
 
 def _too_few(plan: CanaryPlan, percent: int, samples: int, *, late: bool) -> Decision:
     seen = f"{samples} of {plan.min_samples} requests"
-    match plan.no_data:
-        case NoData.PASS:
-            return _next(plan, percent)
-        case NoData.HOLD if not late:
-            return Hold("traffic", seen)
-        case NoData.HOLD | NoData.FAIL:
-            limit = plan.deadline if plan.no_data is NoData.HOLD else plan.interval
-            return Fail(
-                f"it answered only {seen} in {limit:g} s; "
-                "send the service traffic or lower canary.min_samples, then retry"
-            )
+    if plan.no_data is NoData.PASS:
+        return _next(plan, percent)
+    if plan.no_data is NoData.HOLD and not late:
+        return Hold("traffic", seen)
+    limit = plan.deadline if plan.no_data is NoData.HOLD else plan.interval
+    return Fail(
+        f"it answered only {seen} in {limit:g} s; "
+        "send the service traffic or lower canary.min_samples, then retry"
+    )
 
 
 def _next(plan: CanaryPlan, percent: int) -> Decision:

@@ -73,25 +73,17 @@ class _Watch:
         given = 0
         while (control := self.journal.control()) is None:
             state, decision = self._look(state)
-            if isinstance(decision, Raise | Complete):
-                match self.still_wanted():
-                    case Refused() as refused:
-                        return refused
-                    case Unknown(why):
-                        decision = self._without_mlflow(state, why)
-                    case None:
-                        pass
-            match decision:
+            match self._if_wanted(state, decision):
+                case Refused() as refused:
+                    return refused
                 case Fail(reason):
                     return self._fail(state, reason)
                 case Complete():
-                    self._note(state, "pass")
-                    self.journal.waiting(None)
-                    return Analysis(self.revision, self._passed())
+                    return self._pass(state)
                 case Raise(percent):
                     state = self._raise(state, percent)
-                case Hold():
-                    self._hold(state, decision)
+                case Hold() as hold:
+                    self._hold(state, hold)
                     if state.percent != given:  # a restarted worker: the target may have forgotten
                         self._shift(state.percent)
             given = state.percent
@@ -123,14 +115,25 @@ class _Watch:
             worse=worse,
         )
 
-    def _without_mlflow(self, state: CanaryState, why: str) -> Hold | Fail:
+    def _if_wanted(self, state: CanaryState, decision: Decision) -> Decision | Refused:
+        """Ask before the canary gets more whether it should still get any."""
+        if isinstance(decision, Hold | Fail):
+            return decision
+        answer = self.still_wanted()
+        if not isinstance(answer, Unknown):
+            return answer or decision
         limit = self.plan.canary.deadline
         if self._elapsed(state) < limit:
-            return Hold("mlflow", why)
+            return Hold("mlflow", answer.why)
         return Fail(
             f"MLflow could not be asked for {self.plan.model}@{self.plan.alias} before the step's "
-            f"deadline of {limit:g} s ({why}); make it reachable, then retry"
+            f"deadline of {limit:g} s ({answer.why}); make it reachable, then retry"
         )
+
+    def _pass(self, state: CanaryState) -> Analysis:
+        self._note(state, "pass")
+        self.journal.waiting(None)
+        return Analysis(self.revision, self._passed())
 
     def _raise(self, state: CanaryState, percent: int) -> CanaryState:
         if state.percent:
