@@ -54,7 +54,7 @@ class MlflowRegistry:
         return RegisteredVersion(
             model=model,
             run_id=told.get("run_id") or None,
-            model_id=told.get("model_id") or None,
+            model_id=told.get("model_id") or _model_id(told.get("source", "")),
             source=told.get("source", ""),
             artifact_uri=stored["artifact_uri"],
             tags=_tags(told),
@@ -110,6 +110,12 @@ def _names_nothing(answer: dict[str, Any] | Rejection) -> bool:
         (400, "INVALID_PARAMETER_VALUE"),
         (404, "RESOURCE_DOES_NOT_EXIST"),
     }
+
+
+def _model_id(source: str) -> str | None:
+    """Read the logged model's id from the source; MLflow 3.17 leaves ``model_id`` empty."""
+    kind, _, name = source.partition("models:/")
+    return name if not kind and name.startswith("m-") else None
 
 
 def _tags(version: dict[str, Any]) -> dict[str, str]:

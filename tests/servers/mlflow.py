@@ -1,0 +1,134 @@
+"""A real MLflow tracking server, and what a data scientist does with it, over plain REST.
+
+Models are uploaded from ``tests/fixtures/mlflow-models`` as MLflow stored them, so that neither
+this process nor another has to import ``mlflow`` and train.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "mlflow-models"
+
+_ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else a job runner and seven more processes
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "0",
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "bGF1cmVsLXRlc3RzLWtleS0zMi1ieXRlcy1sb25nISE=",
+}
+
+
+@dataclass(frozen=True)
+class MlflowServer:
+    """A running server; ``url`` has no path."""
+
+    url: str
+    http: urllib3.PoolManager
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Call the API and return its JSON; fail the test on anything but 200."""
+        response = self.http.request(method, f"{self.url}/api/2.0/{path}", json=body)
+        assert response.status == 200, response.data
+        answer: dict[str, Any] = response.json() if response.data else {}
+        return answer
+
+    def put_file(self, artifact_uri: str, path: str, content: bytes) -> None:
+        """Store one file below an ``mlflow-artifacts:`` root."""
+        root = artifact_uri.removeprefix("mlflow-artifacts:/")
+        response = self.http.request(
+            "PUT", f"{self.url}/api/2.0/mlflow-artifacts/artifacts/{root}/{path}", body=content
+        )
+        assert response.status == 200, response.data
+
+    def create_model(self, name: str) -> None:
+        """Register a model without versions."""
+        self.call("POST", "mlflow/registered-models/create", {"name": name})
+
+    def log_model(self, folder: Path) -> tuple[str, str]:
+        """Store a model folder as ``log_model`` does; return its model id and artifact URI."""
+        logged = self.call("POST", "mlflow/logged-models", {"experiment_id": "0", "name": "model"})
+        info = logged["model"]["info"]
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                path = str(file.relative_to(folder))
+                self.put_file(info["artifact_uri"], path, file.read_bytes())
+        status = {"model_id": info["model_id"], "status": "LOGGED_MODEL_READY"}
+        self.call("PATCH", f"mlflow/logged-models/{info['model_id']}", status)
+        return info["model_id"], info["artifact_uri"]
+
+    def register(self, name: str, fixture: str = "sk-pickle") -> int:
+        """Log a recorded model and make it the next version of ``name``."""
+        model_id, _ = self.log_model(FIXTURES / fixture)
+        body = {"name": name, "source": f"models:/{model_id}", "model_id": model_id}
+        version = self.call("POST", "mlflow/model-versions/create", body)["model_version"]
+        return int(version["version"])
+
+    def set_alias(self, name: str, alias: str, version: int | str) -> None:
+        """Do what *Save aliases* does in MLflow's page."""
+        body = {"name": name, "alias": alias, "version": str(version)}
+        self.call("POST", "mlflow/registered-models/alias", body)
+
+
+@contextmanager
+def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
+    """Start ``mlflow server`` on SQLite in ``folder``; end it and its workers afterwards."""
+    port = _free_port()
+    with (folder / "mlflow.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+                *("--host", "127.0.0.1", "--port", str(port)),
+                *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
+                *("--artifacts-destination", str(folder / "artifacts")),
+            ],
+            env={**os.environ, **_ENVIRONMENT},
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    with urllib3.PoolManager(retries=False, timeout=30) as http:
+        try:
+            _wait_until_healthy(process, http, f"http://127.0.0.1:{port}", folder / "mlflow.log")
+            yield MlflowServer(f"http://127.0.0.1:{port}", http)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_healthy(
+    process: subprocess.Popen[bytes], http: urllib3.PoolManager, url: str, log: Path
+) -> None:
+    deadline = time.monotonic() + 120
+    while not _answers(http, url):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.05)
+            pytest.fail(f"mlflow server ended: {log.read_text()[-2000:]}")
+        assert time.monotonic() < deadline, log.read_text()[-2000:]
+
+
+def _answers(http: urllib3.PoolManager, url: str) -> bool:
+    try:
+        return http.request("GET", f"{url}/health").status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
