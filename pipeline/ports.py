@@ -10,7 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.domain.evidence import BuiltImage, Lock, Refused, StoredFile, Unknown, VerifiedImage
+from pipeline.domain.evidence import (
+    BuiltImage,
+    Lock,
+    Refused,
+    Stopped,
+    StoredFile,
+    Unknown,
+    VerifiedImage,
+)
 from pipeline.domain.oci import Base, Descriptor, Layer
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.promotion import Control
@@ -186,8 +194,8 @@ class Journal(Protocol):
         """Say what the promotion waits for now, ``None`` for nothing; the same again is no news."""
 
 
-StillWanted = Callable[[], Refused | Unknown | None]
-"""Re-reads the alias: ``None`` while it asks for this promotion, a refusal when it no longer does,
+StillWanted = Callable[[], Stopped | Unknown | None]
+"""Re-reads the alias: ``None`` while it asks for this promotion, ``Stopped`` when it moved on,
 ``Unknown`` while MLflow cannot be read (then no percent is raised)."""
 
 __all__ = [

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from pipeline.domain.evidence import Broken, Refused, Stopped, Unknown
+from pipeline.domain.evidence import Broken, Refused, Stopped, Unknown, VerifiedImage
+from pipeline.domain.plan import OnReturn
 from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion, Waiting
-from pipeline.domain.references import Alias
+from pipeline.domain.references import Alias, ImageRef
+from pipeline.domain.serving import ServiceState
 from pipeline.errors import LaurelError, TransientError
 from pipeline.evidence_json import from_json, to_json, told
 from pipeline.ledger import Ledger
@@ -130,6 +132,29 @@ class Run:
             now = self._clock.now()
             return Stopped(Control(ControlKind.SUPERSEDE, "mlflow", moved, now))
         return None
+
+    def began(self, do: Callable[..., object]) -> bool:
+        """Tell whether a step was ever begun by any attempt of this promotion."""
+        return any(note["name"] == do.__name__ for note in self.notes("step_started"))
+
+    def returns_to(self, image: ImageRef) -> bool:
+        """Tell whether the service served this image before, and its plan returns at once."""
+        if self.promotion.plan.on_return is not OnReturn.ROLLBACK:
+            return False
+        history = self._ledger.promotions.of_service(self.promotion.service)
+        return any(past.image == image and past.phase is Phase.SUCCEEDED for past in history)
+
+    def know_image(self, verified: VerifiedImage, before: ServiceState) -> None:
+        """Record the image, and what served before it; what was recorded first stays."""
+        previous = before.stable.image if before.stable is not None else None
+        self.know(
+            image=verified.ref,
+            previous_image=self.promotion.previous_image or previous,
+            artifact_digest=verified.artifact_digest,
+            lock_digest=verified.lock_digest,
+            base_digest=verified.base_digest,
+            key_id=verified.key_id,
+        )
 
     def know(self, **found: Any) -> None:  # noqa: ANN401 - columns of the promotion
         """Record what became known of the promotion."""

@@ -2,8 +2,8 @@
 
 ::
 
-    ResolvedModel > CheckedModel > LockedModel > BuiltImage > SmokedImage > SignedImage
-      > VerifiedImage > CanaryRevision > Analysis
+    ResolvedModel > CheckedModel > DescribedModel > LockedModel > BuiltImage > SmokedImage
+      > SignedImage > VerifiedImage > CanaryRevision > Analysis
 """
 
 from dataclasses import dataclass, field
@@ -76,7 +76,7 @@ class ModelDescription:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model version, its run and its stored files, as MLflow named them at one moment."""
+    """A model version, its run and where its files lie, as MLflow named them at one moment."""
 
     model: ModelVersion
     alias: str | None
@@ -85,8 +85,6 @@ class ResolvedModel:
     source: str
     artifact_uri: str
     tags: dict[str, str]
-    files: tuple[StoredFile, ...]
-    description: ModelDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +93,15 @@ class CheckedModel:
 
     resolved: ResolvedModel
     passed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedModel:
+    """A checked model with the list of its files and what the small ones say of it."""
+
+    checked: CheckedModel
+    files: tuple[StoredFile, ...]
+    description: ModelDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +120,9 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:
-    """A checked model with the lock of its environment and the runtime that will serve it."""
+    """A described model with the lock of its environment and the runtime that will serve it."""
 
-    checked: CheckedModel
+    described: DescribedModel
     lock: Lock
 
 

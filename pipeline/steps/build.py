@@ -6,7 +6,7 @@ repeat: the same inputs give the same bytes, and what the registry has is not st
 
 from functools import partial
 
-from pipeline.domain.evidence import BuiltImage, LockedModel, Refused, ResolvedModel
+from pipeline.domain.evidence import BuiltImage, DescribedModel, LockedModel, Refused
 from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, Base, Descriptor, Layer
 from pipeline.domain.plan import Plan
 from pipeline.domain.references import Digest, ImageRef, model_slug
@@ -43,11 +43,12 @@ def build(
     Refused: file names that no image may hold, and files that are not what the store listed or
     what the model was resolved from.
     """
-    resolved, repository = locked.checked.resolved, repository_of(plan)
-    if unfit := unfit_listing(resolved.files):
+    described, repository = locked.described, repository_of(plan)
+    resolved = described.checked.resolved
+    if unfit := unfit_listing(described.files):
         return Refused(f"{resolved.model}: {unfit}: log the model again without it")
-    model = ModelFiles(resolved.files, partial(store.read, resolved.artifact_uri))
-    layers = _push_model(model, resolved, repository, registry)
+    model = ModelFiles(described.files, partial(store.read, resolved.artifact_uri))
+    layers = _push_model(model, described, repository, registry)
     if isinstance(layers, Refused):
         return layers
     base = bases.provide(plan.base, repository, registry=registry)
@@ -71,24 +72,25 @@ def build(
         platform=host_platform(),
         layers=config.diff_ids,
         version_key=version_key(resolved, plan),
-        example=resolved.description.example,
-        signature=resolved.description.signature,
+        example=described.description.example,
+        signature=described.description.signature,
     )
 
 
 def _push_model(
-    model: ModelFiles, resolved: ResolvedModel, repository: str, registry: ImageRegistry
+    model: ModelFiles, described: DescribedModel, repository: str, registry: ImageRegistry
 ) -> tuple[Layer, ...] | Refused:
+    subject = described.checked.resolved.model
     try:
         blobs = [registry.push_blob(repository, stream) for stream in model.layers()]
     except CorruptedError as error:
-        return Refused(f"{resolved.model} changed while it was read, promote it again: {error}")
+        return Refused(f"{subject} changed while it was read, promote it again: {error}")
     digests = model.digests
-    for path, expected in resolved.description.digests.items():
+    for path, expected in described.description.digests.items():
         if digests.get(path) != Digest(expected):
             return Refused(
-                f"{resolved.model}: {path} changed since the model was resolved: promote it again",
-                {"path": path, "resolved": expected},
+                f"{subject}: {path} changed since the model was described: promote it again",
+                {"path": path, "described": expected},
             )
     return tuple(Layer.plain(blob) for blob in blobs)
 
@@ -102,7 +104,7 @@ def _push_serving(runtime: str, repository: str, registry: ImageRegistry) -> Lay
 
 
 def _labels(locked: LockedModel, plan: Plan, base: Base, artifact_digest: Digest) -> dict[str, str]:
-    resolved = locked.checked.resolved
+    resolved = locked.described.checked.resolved
     labels = {
         "org.opencontainers.image.title": resolved.model.name,
         "org.opencontainers.image.version": str(resolved.model.version),

@@ -74,8 +74,8 @@ class _Watch:
         while (control := self.journal.control()) is None:
             state, decision = self._look(state)
             match self._if_wanted(state, decision):
-                case Refused() as refused:
-                    return refused
+                case Stopped() as stopped:
+                    return stopped
                 case Fail(reason):
                     return self._fail(state, reason)
                 case Complete():
@@ -115,7 +115,7 @@ class _Watch:
             worse=worse,
         )
 
-    def _if_wanted(self, state: CanaryState, decision: Decision) -> Decision | Refused:
+    def _if_wanted(self, state: CanaryState, decision: Decision) -> Decision | Stopped:
         """Ask before the canary gets more whether it should still get any."""
         if isinstance(decision, Hold | Fail):
             return decision

@@ -6,7 +6,7 @@ Safe to repeat: the resolver is asked again, and nothing but its cache changes.
 import re
 import sys
 
-from pipeline.domain.evidence import CheckedModel, Lock, LockedModel, ModelDescription, Refused
+from pipeline.domain.evidence import DescribedModel, Lock, LockedModel, ModelDescription, Refused
 from pipeline.domain.mlmodel import minor
 from pipeline.domain.plan import Plan
 from pipeline.ports import LockResolver
@@ -17,21 +17,21 @@ _PLAIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*([=<>!~;(][
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 
 
-def lock(checked: CheckedModel, *, plan: Plan, resolver: LockResolver) -> LockedModel | Refused:
+def lock(described: DescribedModel, *, plan: Plan, resolver: LockResolver) -> LockedModel | Refused:
     """Choose the runtime and resolve it together with the model's requirements.
 
     ``runtime: auto`` takes the first of :data:`RUNTIMES` that resolves with this model. Where none
     does, the refusal is the last one's: it adds least, so it speaks most of the model itself.
     """
-    subject = str(checked.resolved.model)
-    description = checked.resolved.description
+    subject = str(described.checked.resolved.model)
+    description = described.description
     refusal = _unservable(subject, description, plan)
     if refusal:
         return refusal
     for runtime in _candidates(plan.runtime):
         answer = _resolve(subject, description, runtime, resolver)
         if isinstance(answer, Lock):
-            return LockedModel(checked, answer)
+            return LockedModel(described, answer)
         refusal = answer
     return refusal or Refused(
         f"{subject}: there is no runtime {plan.runtime!r}; "

@@ -3,9 +3,10 @@
 Safe to repeat: recalling is one manifest read, remembering points a tag where it points already.
 """
 
-from pipeline.domain.evidence import CheckedModel, SignedImage, VerifiedImage
+from pipeline.domain.evidence import CheckedModel, Refused, SignedImage, VerifiedImage
 from pipeline.domain.oci import IMAGE_MANIFEST
 from pipeline.domain.plan import Plan
+from pipeline.domain.promotion import Promotion
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.errors import NotFoundError
 from pipeline.image.manifest import parse_manifest
@@ -14,13 +15,15 @@ from pipeline.ports import ImageRegistry
 
 
 def recall(
-    checked: CheckedModel, *, plan: Plan, registry: ImageRegistry, key_id: str
+    checked: CheckedModel, *, plan: Plan, rebuild: bool, registry: ImageRegistry, key_id: str
 ) -> SignedImage | None:
     """Find the image that the version key names (interfaces §8.8); ``verify`` still judges it.
 
-    ``None`` where there is none, or where the tag names another model's: then a build follows.
-    ``key_id`` is the key that would sign now.
+    ``None`` where there is none, where the tag names another model's, or where a person asked to
+    ``rebuild``: then a build follows. ``key_id`` is the key that would sign now.
     """
+    if rebuild:
+        return None
     model, repository = checked.resolved.model, repository_of(plan)
     key = version_key(checked.resolved, plan)
     content = registry.manifest(repository, key)
@@ -31,6 +34,13 @@ def recall(
     if named != (model.name, str(model.version)):
         return None
     return SignedImage(ImageRef(repository, Digest.of(content)), model, key_id, key)
+
+
+def recorded(promotion: Promotion, *, key_id: str) -> SignedImage | Refused:
+    """Name the image that a rollback returns to, as the ledger recorded it."""
+    if promotion.target is None:
+        return Refused(f"{promotion.service} has no image to return to: name one with --to")
+    return SignedImage(promotion.target, promotion.model, key_id, "")
 
 
 def remember(verified: VerifiedImage, version_key: str, *, registry: ImageRegistry) -> None:

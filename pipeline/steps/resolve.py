@@ -1,45 +1,21 @@
-"""Resolve: a model version becomes its run and its stored files, read once.
+"""Resolve: a model version becomes its run and the place of its files, as MLflow names them now.
 
-Safe to repeat: it only reads. The small files that say what the model needs are read here and
-their digests kept; the build streams every file once more and refuses what changed in between.
+Safe to repeat: it only reads.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-
-import yaml
-
-from pipeline.domain.evidence import ModelDescription, Refused, ResolvedModel, StoredFile
-from pipeline.domain.mlmodel import describe
+from pipeline.domain.evidence import Refused, ResolvedModel
 from pipeline.domain.promotion import Promotion
-from pipeline.domain.references import Digest
-from pipeline.errors import CorruptedError, NotFoundError
-from pipeline.ports import ArtifactStore, ModelRegistry
-
-_DESCRIBING = frozenset({"MLmodel", "python_env.yaml", "requirements.txt"})
-_EXAMPLE = "serving_input_example.json"
-_LARGEST = 1 << 20
+from pipeline.errors import NotFoundError
+from pipeline.ports import ModelRegistry
 
 
-def resolve(
-    promotion: Promotion, *, registry: ModelRegistry, store: ArtifactStore
-) -> ResolvedModel | Refused:
-    """Name the version's files and read what they say of it.
-
-    Refused: a version deleted meanwhile, artifacts that hold links, and a model that does not say
-    what it is (no ``MLmodel``, no pyfunc flavor) or what it needs (no ``requirements.txt``).
-    """
+def resolve(promotion: Promotion, *, registry: ModelRegistry) -> ResolvedModel | Refused:
+    """Ask MLflow for the version; one that was deleted meanwhile is refused."""
     model = promotion.model
     try:
         version = registry.version(model)
     except NotFoundError:
         return Refused(f"{model} is not in MLflow any more: register it again and move the alias")
-    files = store.files(version.artifact_uri)
-    if isinstance(files, Refused):
-        return Refused(f"{model}: {files.reason}", files.evidence)
-    description = _description(str(model), version.artifact_uri, files, store)
-    if isinstance(description, Refused):
-        return description
     return ResolvedModel(
         model=model,
         alias=promotion.alias,
@@ -48,47 +24,4 @@ def resolve(
         source=version.source,
         artifact_uri=version.artifact_uri,
         tags=version.tags,
-        files=files,
-        description=description,
-    )
-
-
-def _description(
-    subject: str, artifact_uri: str, files: tuple[StoredFile, ...], store: ArtifactStore
-) -> ModelDescription | Refused:
-    read: dict[str, bytes] = {}
-    for file in files:
-        if file.path in _DESCRIBING and file.size > _LARGEST:
-            return Refused(f"{subject}: {file.path} has {file.size} bytes; MLflow writes a few KiB")
-        if file.path in _DESCRIBING or (file.path == _EXAMPLE and file.size <= _LARGEST):
-            try:
-                read[file.path] = b"".join(store.read(artifact_uri, file))
-            except CorruptedError as error:
-                return Refused(f"{subject}: {error}")
-    if "MLmodel" not in read:
-        return Refused(
-            f"{subject} has no MLmodel file, so it is no MLflow model: "
-            "register what log_model wrote, not a folder of other files"
-        )
-    try:
-        described = _described(subject, read)
-    except (ValueError, RecursionError, yaml.YAMLError):
-        return Refused(
-            f"{subject} has an MLmodel or requirements file that cannot be read: log it again"
-        )
-    if isinstance(described, Refused):
-        return described
-    return replace(
-        described, digests={path: Digest.of(content).value for path, content in read.items()}
-    )
-
-
-def _described(subject: str, read: Mapping[str, bytes]) -> ModelDescription | Refused:
-    texts = {path: content.decode() for path, content in read.items()}
-    return describe(
-        subject,
-        mlmodel=yaml.safe_load(texts["MLmodel"]),
-        python_env=yaml.safe_load(texts.get("python_env.yaml", "")),
-        requirements=texts.get("requirements.txt", ""),
-        example=texts.get(_EXAMPLE),
     )

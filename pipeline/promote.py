@@ -1,0 +1,190 @@
+"""ONE PROMOTION, TOP TO BOTTOM: read this first.
+
+A model version becomes an image, the image becomes a canary, and what is bad goes back by itself.
+Each line of :func:`promote` is a checkpoint: after a crash the interrupted step runs again and
+finds its own finished work. Evidence is typed, so a step that is skipped or swapped does not type.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from pipeline.domain.evidence import CheckedModel, SignedImage, VerifiedImage
+from pipeline.domain.policy import TrustPolicy
+from pipeline.domain.promotion import Kind, Phase
+from pipeline.ports import (
+    ArtifactStore,
+    BaseImages,
+    Clock,
+    Environments,
+    ImageRegistry,
+    LockResolver,
+    Metrics,
+    ModelRegistry,
+    ModelRunner,
+    ServingTarget,
+    Signer,
+)
+from pipeline.run import Ended, Run
+from pipeline.steps.attest_deployment import attest_deployment
+from pipeline.steps.build import build
+from pipeline.steps.canary import canary
+from pipeline.steps.check import check
+from pipeline.steps.complete import complete
+from pipeline.steps.deploy import deploy
+from pipeline.steps.describe import describe
+from pipeline.steps.lock import lock
+from pipeline.steps.observe import observe
+from pipeline.steps.recall import recall, recorded, remember
+from pipeline.steps.resolve import resolve
+from pipeline.steps.rollback import restore
+from pipeline.steps.sign import sign
+from pipeline.steps.smoke import smoke
+from pipeline.steps.verify import verify
+from pipeline.trust.statements import Deployment
+
+STEPS = (
+    ("resolve", "alias -> version -> run"),
+    ("check", "the service's policy: required tags"),
+    ("recall", "was this version's image built before? then it is deployed as it is"),
+    ("describe", "what the model's own files say it is and needs"),
+    ("lock", "runtime and the model's requirements -> one hashed lock"),
+    ("build", "base, environment and model as layers, by digest"),
+    ("smoke", "the image answers the model's own example, isolated"),
+    ("sign", "signature and provenance beside the image"),
+    ("verify", "all of it read back, against the trust policy"),
+    ("attest_deployment", "a signed statement: this image, this service, this sequence"),
+    ("deploy", "a revision at 0 %, ready"),
+    ("canary", "a rising share of real traffic, judged all the while"),
+    ("complete", "100 %"),
+    ("restore", "any bad end: stable takes everything back, first of all"),
+)
+"""The steps in order with what each is for; ``laurel steps`` prints them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Every neighbour of a promotion, as ports."""
+
+    models: ModelRegistry
+    artifacts: ArtifactStore
+    resolver: LockResolver
+    environments: Environments
+    bases: BaseImages
+    images: ImageRegistry
+    runner: ModelRunner
+    signer: Signer
+    policy: TrustPolicy
+    target: ServingTarget
+    metrics: Metrics
+    clock: Clock
+
+
+def carry_out(run: Run, tools: Tools) -> Ended:
+    """Carry a promotion out to its end; whatever stops it, stable has the traffic back first."""
+    flow = roll_back if run.promotion.kind is Kind.ROLLBACK else promote
+    try:
+        return Ended(Phase.SUCCEEDED, flow(run, tools))
+    except Ended as ended:
+        back = partial(
+            restore, run.promotion.service, sequence=run.promotion.sequence, target=tools.target
+        )
+        run.insist("put traffic back", back)
+        return ended
+
+
+def promote(run: Run, tools: Tools) -> str:
+    """Bake a version, or recall its image, and roll it out; return how it went, as a sentence."""
+    plan = run.promotion.plan
+    resolved = run.step(resolve, run.promotion, registry=tools.models)
+    run.know(run_id=resolved.run_id, model_id=resolved.model_id, source=resolved.source)
+    checked = run.step(check, resolved, plan=plan)
+    signed = run.step(
+        recall,
+        checked,
+        plan=plan,
+        rebuild=run.promotion.rebuild,
+        registry=tools.images,
+        key_id=tools.signer.key_id,
+    )
+    signed = signed or bake(checked, run, tools)
+    verified = run.fresh(verify, signed, registry=tools.images, policy=tools.policy)
+    run.fresh(remember, verified, signed.version_key, registry=tools.images)
+    return roll_out(verified, run, tools, at_once=run.returns_to(verified.ref))
+
+
+def roll_back(run: Run, tools: Tools) -> str:
+    """Return to a digest that was served before: verified, but not built or judged again (§8.9)."""
+    signed = run.fresh(recorded, run.promotion, key_id=tools.signer.key_id)
+    verified = run.fresh(verify, signed, registry=tools.images, policy=tools.policy)
+    return roll_out(verified, run, tools, at_once=True)
+
+
+def bake(checked: CheckedModel, run: Run, tools: Tools) -> SignedImage:
+    """Make the version's image: locked, built, smoked and signed."""
+    plan, images = run.promotion.plan, tools.images
+    described = run.step(describe, checked, store=tools.artifacts)
+    locked = run.heavy_step(lock, described, plan=plan, resolver=tools.resolver)
+    run.confirm(tools.models)
+    built = run.heavy_step(
+        build,
+        locked,
+        plan=plan,
+        store=tools.artifacts,
+        environments=tools.environments,
+        bases=tools.bases,
+        registry=images,
+    )
+    smoked = run.heavy_step(smoke, built, plan=plan, runner=tools.runner, clock=tools.clock)
+    return run.step(
+        sign,
+        smoked,
+        registry=images,
+        signer=tools.signer,
+        policy=tools.policy,
+        clock=tools.clock,
+        promotion_id=run.promotion.id,
+    )
+
+
+def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) -> str:
+    """Put a verified image into traffic: as a judged canary, or at once where that was asked."""
+    promotion, target = run.promotion, tools.target
+    before = run.fresh(observe, promotion.service, target=target)
+    run.know_image(verified, before)
+    if before.stable is not None and before.stable.image == verified.ref and not run.began(deploy):
+        return f"{promotion.service} already serves {verified.model}"
+    run.fresh(
+        attest_deployment,
+        verified,
+        deployment=Deployment(promotion.service, promotion.sequence, promotion.kind),
+        registry=tools.images,
+        signer=tools.signer,
+        policy=tools.policy,
+    )
+    wanted = partial(run.still_wanted, tools.models)
+    revision = run.step(
+        deploy,
+        verified,
+        plan=promotion.plan,
+        sequence=promotion.sequence,
+        target=target,
+        clock=tools.clock,
+        journal=run,
+        still_wanted=wanted,
+    )
+    if at_once:
+        served = run.step(complete, revision, sequence=promotion.sequence, target=target)
+        return f"{served.service} serves {verified.model}"
+    analysis = run.step(
+        canary,
+        revision,
+        plan=promotion.plan,
+        sequence=promotion.sequence,
+        target=target,
+        metrics=tools.metrics,
+        clock=tools.clock,
+        journal=run,
+        still_wanted=wanted,
+    )
+    served = run.step(complete, analysis, sequence=promotion.sequence, target=target)
+    return f"{served.service} serves {verified.model}"
