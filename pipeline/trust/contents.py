@@ -19,6 +19,7 @@ MAX_LAYERS = 127
 class Labels:
     """The labels that Laurel gives an image at build, and the platform beside them."""
 
+    workspace: str
     model: str
     version: int
     runtime: str
@@ -39,6 +40,7 @@ def read_labels(
         config = parse_config(content)
         labels = config.labels
         return Labels(
+            workspace=labels.get("dev.laurel.model.workspace", ""),  # left out where there is none
             model=labels["dev.laurel.model.name"],
             version=parse_version(labels["dev.laurel.model.version"]),
             runtime=labels["dev.laurel.runtime"],

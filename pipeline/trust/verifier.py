@@ -118,7 +118,7 @@ def examine(
     if isinstance(labels, Refused):
         return Examination(image, tuple(findings))
     attached = attestations(image, registry=registry, keys=keys, wanted=tuple(_WANTED))
-    found, passed_over = _choose(attached, _wanted(image, labels, policy, model))
+    found, passed_over = _choose(attached, _wanted(image, labels, policy))
     findings += [
         _finding(requirement, None if kind in found else _NONE, _by(found.get(kind)))
         for kind, requirement in _WANTED.items()
@@ -140,20 +140,23 @@ def _by(found: Attested | None) -> str:
 def _other_model(labels: Labels | Refused, model: ModelVersion | None) -> Refused | None:
     if isinstance(labels, Refused):
         return labels
-    if model and (labels.model, labels.version) != (model.name, model.version):
-        return Refused(f"they name {labels.model}/{labels.version}, wanted is {model}")
-    return None
+    named = ModelVersion(labels.model, labels.version, labels.workspace)
+    if model is None or model == named:
+        return None
+    return Refused(f"they name {_told(named)}, wanted is {_told(model)}")
 
 
-def _wanted(
-    image: ImageRef, labels: Labels, policy: TrustPolicy, model: ModelVersion | None
-) -> dict[str, object]:
+def _told(model: ModelVersion) -> str:
+    return f"{model} of workspace {model.workspace}" if model.workspace else str(model)
+
+
+def _wanted(image: ImageRef, labels: Labels, policy: TrustPolicy) -> dict[str, object]:
     """List the fields of provenance with the values that they must have."""
     wanted: dict[str, object] = {f.name: getattr(labels, f.name) for f in fields(labels)}
     wanted["registry_url"] = policy.registry_url
     wanted["builder_id"] = policy.builder_id
     wanted["repository"] = image.repository
-    return wanted | ({"workspace": model.workspace} if model else {})
+    return wanted
 
 
 def _choose(

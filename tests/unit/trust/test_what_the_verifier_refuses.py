@@ -441,7 +441,10 @@ def test_refuses_provenance_for_another_policy(
     [
         (ModelVersion("fraud", 8), "labels: they name fraud/7, wanted is fraud/8"),
         (ModelVersion("frauds", 7), "labels: they name fraud/7, wanted is frauds/7"),
-        (ModelVersion("fraud", 7, "team-b"), "its workspace is , wanted is team-b"),
+        (
+            ModelVersion("fraud", 7, "b"),
+            "labels: they name fraud/7, wanted is fraud/7 of workspace b",
+        ),
     ],
 )
 def test_refuses_another_model_version(complete: Bench, model: ModelVersion, why: str) -> None:
@@ -471,6 +474,18 @@ def test_refuses_labels_that_are_not_laurels(
 ) -> None:
     bench.image = bake(bench.registry, labels=labels).built.ref
     bench.refuses(why)
+
+
+def test_the_workspace_of_the_labels_is_the_one_of_provenance(complete: Bench) -> None:
+    labels = LABELS | {"dev.laurel.model.workspace": "team-b"}
+    image = bake(complete.registry, labels=labels).built.ref
+    provenance = signed_provenance(complete)
+    complete.image = image
+    attest_provenance(complete, provenance)
+    complete.attach(complete.signature())
+    examination = examine(image, registry=complete.registry, policy=complete.policy)
+    assert examination.trusted is None
+    assert "its workspace is , wanted is team-b" in examination.refusal().reason
 
 
 def test_labels_and_provenance_must_tell_the_same(complete: Bench) -> None:
