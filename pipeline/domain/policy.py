@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pipeline.errors import ConfigurationError
 
@@ -17,12 +18,13 @@ class TrustPolicy:
     builder_id
         The one builder whose provenance is believed (SLSA ``builder.id``): this Laurel's.
     registry_url
-        URL of the MLflow registry that the model must come from.
+        URL of the MLflow registry that the model must come from, without credentials: provenance
+        publishes it.
 
     Raises
     ------
     ConfigurationError
-        When there is no key: nothing could ever be verified.
+        When there is no key (nothing could ever be verified), or the URL carries credentials.
 
     """
 
@@ -34,6 +36,11 @@ class TrustPolicy:
         if not self.keys:
             raise ConfigurationError(
                 "the trust policy names no public key: set signing.key, or run `laurel keys create`"
+            )
+        if urlsplit(self.registry_url).username is not None:
+            raise ConfigurationError(
+                "mlflow.url carries credentials, which provenance would publish:"
+                " set LAUREL_MLFLOW__USERNAME and LAUREL_MLFLOW__PASSWORD instead"
             )
 
 

@@ -82,6 +82,13 @@ def test_a_policy_without_keys_cannot_be_made() -> None:
         TrustPolicy((), "builder", "http://mlflow")
 
 
+@pytest.mark.parametrize("url", ["http://ann:hunter2@mlflow", "http://ann@mlflow"])
+def test_25_a_registry_url_with_credentials_is_refused_for_it_would_be_published(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="mlflow.url carries credentials") as caught:
+        TrustPolicy((b"key",), "builder", url)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_policy_with_something_else_for_a_key_is_a_configuration_error() -> None:
     registry = InMemoryRegistry()
     built = bake(registry).built
