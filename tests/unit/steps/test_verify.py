@@ -84,7 +84,7 @@ def test_a_policy_without_keys_cannot_be_made() -> None:
 
 @pytest.mark.parametrize("url", ["http://ann:hunter2@mlflow", "http://ann@mlflow"])
 def test_25_a_registry_url_with_credentials_is_refused_for_it_would_be_published(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="mlflow.url carries credentials") as caught:
+    with pytest.raises(ConfigurationError, match=r"mlflow\.url carries credentials") as caught:
         TrustPolicy((b"key",), "builder", url)
     assert "hunter2" not in str(caught.value)
 
