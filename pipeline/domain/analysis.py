@@ -5,6 +5,10 @@ allow for optional stopping"). It bets on the canary being worse than allowed; w
 chance that the wealth ``E`` ever reaches ``1/alpha`` is at most ``alpha``, however often somebody
 looks. So there is no number of looks to plan, and stopping early costs nothing.
 
+A good canary loses its bets, and one that breaks after hours would first have to win them back.
+So a tenth of the wealth is kept, and a little of it is staked anew before every block: the evidence
+is a mixture of bets that start at each block, whose weights add up to 1, and the promise holds.
+
 Everything is a share of requests that went bad: that failed, or that were slow.
 """
 
@@ -18,6 +22,7 @@ _PRIOR_GOOD = 20.0
 _LEAST_EDGE = 0.02
 """A bet is always this far beyond the margin: evidence is bought on a real deterioration only."""
 _MOST = 0.999
+_RESERVE = 0.1
 _HALVINGS = 32
 """Halvings of a bracket no wider than 2: to a billionth, where the divergence is flat."""
 
@@ -42,17 +47,24 @@ class Counts:
 class Evidence:
     """What one metric has shown so far that the canary is worse than allowed.
 
-    ``stable`` and ``canary`` are the totals that ``log_e`` has judged. ``open_stable`` and
+    ``stable`` and ``canary`` are the totals of the judged blocks. ``open_stable`` and
     ``open_canary`` wait for a request of the other arm: a block that only one arm answered compares
     nothing, so the block stays open until both have (which reads request counts only, never what
-    became of the requests, and so leaves the promise intact).
+    became of the requests, and so leaves the promise intact). ``log_staked`` is the log of the
+    wealth at stake after so many ``blocks``; what is left of the reserve follows from their number.
     """
 
     stable: Counts = field(default_factory=Counts)
     canary: Counts = field(default_factory=Counts)
     open_stable: Counts = field(default_factory=Counts)
     open_canary: Counts = field(default_factory=Counts)
-    log_e: float = 0.0
+    log_staked: float = math.log(1 - _RESERVE)
+    blocks: int = 0
+
+    @property
+    def log_e(self) -> float:
+        """The log of all wealth, 0 at the start: evidence that the canary is worse than allowed."""
+        return _log_add(self.log_staked, math.log(_RESERVE / (self.blocks + 1)))
 
     @property
     def seen(self) -> tuple[Counts, Counts]:
@@ -66,8 +78,8 @@ class Evidence:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what ``dataclasses.asdict`` wrote; the float comes back to the bit."""
-        arms = {name: Counts(**arm) for name, arm in data.items() if name != "log_e"}
-        return cls(**arms, log_e=data["log_e"])
+        arms = ("stable", "canary", "open_stable", "open_canary")
+        return cls(**data | {arm: Counts(**data[arm]) for arm in arms})
 
 
 def look(before: Evidence, stable: Counts, canary: Counts, *, margin: float) -> Evidence:
@@ -86,10 +98,13 @@ def look(before: Evidence, stable: Counts, canary: Counts, *, margin: float) -> 
     stable, canary = before.open_stable + stable, before.open_canary + canary
     if not (stable.requests and canary.requests):
         return replace(before, open_stable=stable, open_canary=canary)
+    blocks = before.blocks + 1
+    won = before.log_staked + _log_factor(before, stable, canary, margin)
     return Evidence(
         stable=before.stable + stable,
         canary=before.canary + canary,
-        log_e=before.log_e + _log_factor(before, stable, canary, margin),
+        log_staked=_log_add(won, math.log(_RESERVE / (blocks * (blocks + 1)))),
+        blocks=blocks,
     )
 
 
@@ -181,6 +196,11 @@ def _times_log(count: int, share: float) -> float:
     if not count:
         return 0.0
     return count * math.log(share) if share > 0 else -math.inf
+
+
+def _log_add(a: float, b: float) -> float:
+    """Add two numbers that are known by their logs."""
+    return max(a, b) + math.log1p(math.exp(-abs(a - b)))
 
 
 def _boundary(holds: Callable[[float], bool], *, inside: float, outside: float) -> float:
