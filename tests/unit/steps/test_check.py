@@ -1,0 +1,31 @@
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.domain.evidence import CheckedModel, Refused
+from pipeline.steps.check import check
+from tests.unit.steps.model_scene import PLAN, Scene
+
+
+def test_a_model_with_every_required_tag_passes(tmp_path: Path) -> None:
+    resolved = replace(Scene.of("sk-pickle", tmp_path).resolved(), tags={"validated": "true"})
+    plan = replace(PLAN, required_tags={"validated": "true"})
+    assert check(resolved, plan=plan) == CheckedModel(resolved, ("tag validated",))
+
+
+def test_a_model_passes_where_nothing_is_required(tmp_path: Path) -> None:
+    resolved = Scene.of("sk-pickle", tmp_path).resolved()
+    assert check(resolved, plan=PLAN) == CheckedModel(resolved, ())
+
+
+def test_a_model_that_lacks_a_tag_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    resolved = replace(Scene.of("sk-pickle", tmp_path).resolved(), tags={"validated": "True"})
+    plan = replace(PLAN, required_tags={"validated": "true", "owner": "ada"})
+    refused = check(resolved, plan=plan)
+    assert isinstance(refused, Refused)
+    assert "fraud/3 may not be promoted to fraud: tag owner is not set" in refused.reason
+    assert refused.evidence == {
+        "unmet": [
+            "tag owner is not set, required is 'ada'",
+            "tag validated is 'True', required is 'true'",
+        ]
+    }
