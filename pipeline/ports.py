@@ -170,6 +170,9 @@ class ServingTarget(Protocol):
     def restore(self, service: str, sequence: int) -> None:
         """Give stable everything back and remove the canary."""
 
+    def keep(self) -> None:
+        """Bring what serves in line with what was asked; called at start and every two seconds."""
+
 
 class Metrics(Protocol):
     """Request counters per revision."""

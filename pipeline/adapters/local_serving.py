@@ -65,6 +65,10 @@ class LocalServing:
         """Give stable everything back and remove the canary."""
         self._supervisor.change(service, lambda now: now.restore(sequence))
 
+    def keep(self) -> None:
+        """Adopt what matches, restart what is missing, end what no service references."""
+        self._supervisor.reconcile()
+
     def down(self, service: str | None = None) -> None:
         """End what runs for a service, or everything with Envoy; ``laurel down``."""
         self._supervisor.stop(service)

@@ -3,7 +3,7 @@
 Safe to repeat, and repeated for ever by who calls it: no promotion ends with canary traffic live.
 """
 
-from pipeline.errors import ConflictError
+from pipeline.errors import ConflictError, StaleSequenceError
 from pipeline.ports import ServingTarget
 
 
@@ -18,7 +18,10 @@ def restore(service: str, *, sequence: int, target: ServingTarget) -> None:
         Where the target cannot be reached or won't let us.
 
     """
-    target.restore(service, sequence)
+    try:
+        target.restore(service, sequence)
+    except StaleSequenceError:  # a newer promotion has the service: nothing here is ours any more
+        return
     canary = target.observe(service).canary
     if canary is not None and canary.percent > 0:
         raise ConflictError(

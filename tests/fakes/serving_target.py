@@ -77,6 +77,9 @@ class FakeServingTarget:
             del found.revisions[found.canary]
         found.canary, found.percent = None, 0
 
+    def keep(self) -> None:
+        """Nothing dies here by itself."""
+
     def _revision(self, found: _Service, name: str | None, percent: int) -> Revision | None:
         return None if name is None else replace(found.revisions[name], percent=percent)
 

@@ -1,0 +1,201 @@
+"""Settings to adapters: the only place that names them. Nothing is decided or started here."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.adapters.envoy_metrics import EnvoyMetrics
+from pipeline.adapters.host_base import HostBase
+from pipeline.adapters.layer_store import LayerStore
+from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.adapters.local_runner import LocalRunner
+from pipeline.adapters.local_serving import LocalServing
+from pipeline.adapters.lock_environments import LockEnvironments
+from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
+from pipeline.adapters.mlflow_registry import MlflowRegistry
+from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
+from pipeline.adapters.system_clock import SystemClock
+from pipeline.adapters.uv_resolver import UvResolver
+from pipeline.domain.policy import TrustPolicy
+from pipeline.errors import ConfigurationError
+from pipeline.ledger import Ledger
+from pipeline.local.front import Front
+from pipeline.local.processes import why_no_isolation
+from pipeline.local.rootfs import RootfsCache
+from pipeline.local.supervisor import Supervisor
+from pipeline.ports import Clock
+from pipeline.promote import Tools
+from pipeline.reconciler import Reconciler
+from pipeline.settings import Settings
+from pipeline.trust.key_file import load_key_file
+from pipeline.worker import Worker
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_LAYOUT = "oci-layout:"
+_LARGEST_SECRET = 4096
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """Open the ledger and bring its schema to the newest version."""
+    ledger = Ledger(settings.ledger)
+    ledger.migrate()
+    return ledger
+
+
+def open_images(settings: Settings) -> LayoutRegistry:
+    """Open the image registry."""
+    if not settings.registry.startswith(_LAYOUT):
+        raise ConfigurationError(
+            f"registry: {settings.registry!r} is not supported yet: write {_LAYOUT}FOLDER"
+        )
+    return LayoutRegistry(Path(settings.registry.removeprefix(_LAYOUT)))
+
+
+def signer(settings: Settings) -> KeyFileSigner:
+    """Load the signing key."""
+    return KeyFileSigner(load_key_file(settings.signing.key, _key_password(settings)))
+
+
+def trust_policy(settings: Settings) -> TrustPolicy:
+    """Say whose images are deployed: those signed with this deployment's key."""
+    public = settings.signing.key.with_suffix(".pub")
+    try:
+        keys = (public.read_bytes(),)
+    except FileNotFoundError:
+        keys = (signer(settings).public_key_pem,)
+    return TrustPolicy(keys, settings.signing.builder, settings.mlflow.url)
+
+
+def build_target(settings: Settings) -> LocalServing:
+    """Make the serving target."""
+    return _local(settings, open_images(settings))[0]
+
+
+def build_worker(settings: Settings, ledger: Ledger, *, clock: Clock | None = None) -> Worker:
+    """Put a worker together.
+
+    Raises
+    ------
+    ConfigurationError
+        Where this machine cannot isolate model code and nobody chose to go without.
+
+    """
+    isolated = settings.serving.isolation == "namespaces"
+    if isolated and (why := why_no_isolation()) is not None:
+        raise ConfigurationError(
+            f"model code cannot be isolated here: {why}; run as root, allow user namespaces, or "
+            "set serving.isolation: none where every model is trusted"
+        )
+    clock = clock or SystemClock()
+    images = open_images(settings)
+    target, front, rootfs = _local(settings, images)
+    models = MlflowRegistry(mlflow := _mlflow(settings))
+    store = LayerStore(cache_folder(settings) / "layers")
+    resolver = UvResolver()
+    tools = Tools(
+        models=models,
+        artifacts=MlflowArtifacts(mlflow),
+        resolver=resolver,
+        environments=LockEnvironments(resolver, store),
+        bases=HostBase(store),
+        images=images,
+        runner=LocalRunner(rootfs, isolated=isolated),
+        signer=signer(settings),
+        policy=trust_policy(settings),
+        target=target,
+        metrics=EnvoyMetrics(front),
+        clock=clock,
+    )
+    plans = settings.plans()
+    poll = timedelta(seconds=settings.mlflow.poll)
+    return Worker(
+        ledger,
+        tools,
+        Reconciler(ledger, models, plans, clock, poll),
+        plans,
+        checkpoints=settings.worker.engine,
+        heavy=settings.worker.heavy,
+        poll=settings.worker.poll,
+    )
+
+
+def build_receiver(
+    settings: Settings, ledger: Ledger, wake: Callable[[], None] | None = None
+) -> "FastAPI":
+    """Put the HTTP face together; ``wake`` is called when something was accepted."""
+    from webhook_service.app import create_app  # noqa: PLC0415 - a worker needs no web framework
+    from webhook_service.config import ReceiverConfig, Role, Token  # noqa: PLC0415
+
+    token = read_secret(settings.server.token_file, "run `laurel up`, which makes one")
+    config = ReceiverConfig(
+        services=settings.plans(),
+        secrets=lambda: [
+            read_secret(path, "laurel init") for path in settings.webhook.secret_files
+        ],
+        tokens=(Token("operator", hashlib.sha256(token).hexdigest(), Role.OPERATOR),),
+        allowed_hosts=frozenset(
+            {settings.server.host, "localhost", *settings.server.allowed_hosts}
+        ),
+        target=settings.serving.target,
+        tolerance=timedelta(seconds=settings.webhook.tolerance),
+        wake=wake or (lambda: None),
+    )
+    return create_app(ledger, config)
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Name the folder of layers and unpacked images that every ledger of this user shares."""
+    if settings.worker.cache is not None:
+        return settings.worker.cache
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "laurel"
+
+
+def read_secret(path: Path, made_by: str) -> bytes:
+    """Read a secret's file, without the newline that editors leave at its end."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_SECRET + 1).rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}; {made_by}") from error
+    if not 0 < len(content) <= _LARGEST_SECRET:
+        raise ConfigurationError(f"{path} must hold a secret of 1 to {_LARGEST_SECRET} bytes")
+    return content
+
+
+def _local(settings: Settings, images: LayoutRegistry) -> tuple[LocalServing, Front, RootfsCache]:
+    front = Front(settings.serving.state, port=settings.serving.port)
+    rootfs = RootfsCache(cache_folder(settings) / "unpacked", images)
+    isolated = settings.serving.isolation == "namespaces"
+    return LocalServing(Supervisor(front, rootfs, isolated=isolated), front, rootfs), front, rootfs
+
+
+def _mlflow(settings: Settings) -> MlflowRest:
+    mlflow = settings.mlflow
+    credentials = None
+    if mlflow.token is not None:
+        credentials = Credentials.bearer(_revealed(mlflow.token))
+    elif mlflow.username is not None:
+        credentials = Credentials.basic(mlflow.username, _revealed(mlflow.password))
+    return MlflowRest(mlflow.url, credentials)
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
+
+
+def _key_password(settings: Settings) -> str:
+    signing = settings.signing
+    if signing.password is not None:
+        return signing.password.get_secret_value()
+    if signing.password_file is None:
+        raise ConfigurationError("signing: set LAUREL_SIGNING__PASSWORD or signing.password_file")
+    return read_secret(signing.password_file, "`laurel init` writes one").decode()

@@ -1,0 +1,167 @@
+"""Claim, run, keep what serves, tell MLflow, let go.
+
+One worker per ledger on one machine. Three things go on in it: the engine runs promotions, one per
+service at a time; a loop compares aliases with the ledger and hands accepted promotions to the
+engine; another keeps what serves as it should be and writes down what it observes. Each may be
+killed at any moment (law 4, law 8).
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.domain.promotion import Phase, Promotion
+from pipeline.engine import Engine
+from pipeline.errors import LaurelError
+from pipeline.ledger import Ledger
+from pipeline.promote import Tools, carry_out
+from pipeline.reconciler import Reconciler
+from pipeline.run import Run
+from pipeline.write_back import WriteBack
+
+_log = logging.getLogger(__name__)
+KEEP_EVERY = 2.0
+"""Seconds between two looks at what serves (interfaces §7)."""
+
+
+class Worker:
+    """Carries promotions out until it is stopped; what it leaves is taken up at the next start.
+
+    Parameters
+    ----------
+    services
+        Names of the services whose state is observed.
+    checkpoints
+        The engine's file.
+    heavy
+        How many heavy steps may run at once on this machine.
+    poll
+        Seconds between two looks at the ledger.
+
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        tools: Tools,
+        reconciler: Reconciler,
+        services: Iterable[str],
+        *,
+        checkpoints: Path,
+        heavy: int,
+        poll: float,
+    ) -> None:
+        self._ledger = ledger
+        self._tools = tools
+        self._reconciler = reconciler
+        self._write_back = WriteBack(ledger, tools.models, tools.clock)
+        self._services = tuple(services)
+        self._heavy = threading.Semaphore(heavy)
+        self._poll = poll
+        self._engine = Engine(checkpoints, self._carry_out, poll=poll)
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Bring what serves back, then begin to work.
+
+        Raises
+        ------
+        ConfigurationError
+            Where another worker runs on this ledger.
+
+        """
+        self._engine.start()
+        self._keep()
+        self._begin("reconcile", self._reconcile, self._wait_for_work)
+        self._begin("keep", self._keep, lambda: self._stopping.wait(KEEP_EVERY))
+
+    def wake(self) -> None:
+        """Look at the ledger now: something was accepted."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Stop taking up work. What serves goes on serving; what ran is resumed at next start."""
+        self._stopping.set()
+        self._woken.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        self._engine.stop()
+
+    def _begin(self, name: str, do: Callable[[], None], wait: Callable[[], object]) -> None:
+        def loop() -> None:
+            while not self._stopping.is_set():
+                try:
+                    do()
+                except Exception:  # noqa: BLE001 - a loop that ends strands all that follows
+                    _log.exception("%s failed, trying again", name)
+                wait()
+
+        thread = threading.Thread(target=loop, name=f"laurel-{name}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _wait_for_work(self) -> None:
+        self._woken.wait(self._poll)
+        self._woken.clear()
+
+    def _reconcile(self) -> None:
+        self._reconciler.tick()
+        self._dispatch()
+        self._write_back.tick()
+
+    def _dispatch(self) -> None:
+        """Hand every open promotion without a live attempt to the engine (law 8)."""
+        waiting = self._ledger.promotions.open()
+        live = self._engine.live() if waiting else set()
+        for promotion in waiting:
+            if (promotion.id, promotion.attempt) not in live:
+                self._enqueue(promotion)
+
+    def _enqueue(self, promotion: Promotion) -> None:
+        attempt = promotion.attempt
+        if promotion.phase is Phase.RUNNING:  # it began, and nobody carries it any more
+            attempt += 1
+            self._ledger.promotions.change(promotion.id, attempt=attempt)
+        self._engine.enqueue(
+            promotion.id, attempt, service=promotion.service, sequence=promotion.sequence
+        )
+
+    def _carry_out(self, promotion_id: str, attempt: int) -> None:
+        promotion = self._ledger.promotions.get(promotion_id)
+        if promotion is None or promotion.phase.ended or promotion.attempt != attempt:
+            return
+        now = self._tools.clock.now()
+        promotion = self._ledger.promotions.change(
+            promotion_id, phase=Phase.RUNNING, started_at=promotion.started_at or now
+        )
+        about = {"promotion": promotion_id, "service": promotion.service}
+        _log.info("%s begins: %s", promotion.kind, promotion.model, extra=about)
+        run = Run(promotion, self._ledger, self._engine, self._tools.clock, self._heavy)
+        ended = carry_out(run, self._tools)
+        self._observe(promotion.service)
+        self._ledger.promotions.change(
+            promotion_id,
+            phase=ended.phase,
+            reason=ended.reason,
+            waiting=None,
+            ended_at=self._tools.clock.now(),
+        )
+        _log.info("%s %s: %s", promotion.kind, ended.phase, ended.reason, extra=about)
+        self.wake()
+
+    def _keep(self) -> None:
+        self._tools.target.keep()
+        for service in self._services:
+            self._observe(service)
+
+    def _observe(self, service: str) -> None:
+        """Write down what a service serves now, where that is news."""
+        with suppress(LaurelError):  # the next look will tell; what was seen before stays
+            state = self._tools.target.observe(service)
+            known = self._ledger.states.get(service)
+            if known is None or known[0] != state:
+                self._ledger.states.observed(state, self._tools.clock.now())
