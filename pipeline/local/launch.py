@@ -49,7 +49,7 @@ def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
 
@@ -90,7 +90,7 @@ def renounce(user: int) -> None:
     """Become ``user`` without groups or capabilities, and able to gain none."""
     if os.geteuid() == 0:
         os.setgroups([])
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+    with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:
         last = int(file.read())
     for capability in range(last + 1):
         _call("prctl", PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -150,7 +150,7 @@ def record(spec: dict[str, Any], child: int) -> None:
     """Write down which process this is: pid and start time name it until the next boot."""
     with open(f"/proc/{child}/stat", encoding="utf-8") as file:
         start = int(file.read().rpartition(")")[2].split()[19])
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         boot = file.read().strip()
     content = {"pid": child, "start": start, "boot": boot, "at": time.time(), **spec["notes"]}
     with open(spec["record"] + ".tmp", "w", encoding="utf-8") as file:

@@ -1,0 +1,220 @@
+"""What every serving target does: the fake that other tests use, and this machine."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters.local_serving import LocalServing
+from pipeline.domain.evidence import VerifiedImage
+from pipeline.domain.plan import Plan
+from pipeline.domain.serving import Readiness
+from pipeline.errors import NotFoundError, StaleSequenceError
+from pipeline.ports import ServingTarget
+from tests.fakes.local_machine import LocalMachine, eventually
+from tests.fakes.served_image import ImageMaker
+from tests.fakes.serving_target import FakeServingTarget
+
+pytestmark = pytest.mark.xdist_group("local")
+
+PLAN = Plan("fraud", "fraud")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageMaker:
+    return ImageMaker(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def versions(images: ImageMaker) -> tuple[VerifiedImage, ...]:
+    return tuple(images.serve(f"# version {n}", version=n) for n in (1, 2, 3))
+
+
+@pytest.fixture(params=["fake", "local"])
+def target(
+    request: pytest.FixtureRequest, images: ImageMaker, tmp_path: Path
+) -> Iterator[ServingTarget]:
+    if request.param == "fake":
+        yield FakeServingTarget()
+        return
+    with LocalMachine(tmp_path, images) as machine:
+        yield machine.serving
+
+
+def ready(target: ServingTarget, revision: str) -> None:
+    eventually(lambda: target.readiness("fraud", revision)[0] is Readiness.READY)
+
+
+def promoted(target: ServingTarget, image: VerifiedImage, sequence: int) -> str:
+    revision = target.deploy(PLAN, image, sequence)
+    ready(target, revision)
+    target.complete("fraud", revision, sequence)
+    return revision
+
+
+def test_a_service_never_heard_of_serves_nothing(target: ServingTarget) -> None:
+    state = target.observe("fraud")
+    assert (state.name, state.sequence, state.stable, state.canary) == ("fraud", 0, None, None)
+
+
+def test_a_first_deploy_takes_no_traffic_and_completes_to_all_of_it(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    revision = target.deploy(PLAN, versions[0], 1)
+    before = target.observe("fraud")
+    assert before.stable is None
+    ready(target, revision)
+    target.complete("fraud", revision, 1)
+    after = target.observe("fraud")
+    assert after.canary is None
+    assert after.stable is not None
+    assert (after.stable.name, after.stable.image) == (revision, versions[0].ref)
+    assert (after.stable.percent, after.stable.model_version) == (100, 1)
+
+
+def test_a_canary_takes_what_it_is_given_and_stable_the_rest(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 1)
+    canary = target.deploy(PLAN, versions[1], 2)
+    seen = target.observe("fraud")
+    assert seen.canary is not None
+    assert seen.canary.percent == 0
+    ready(target, canary)
+    for percent in (10, 50):
+        target.shift("fraud", canary, percent, 2)
+        seen = target.observe("fraud")
+        assert seen.stable is not None
+        assert seen.canary is not None
+        assert (seen.stable.name, seen.stable.percent) == (stable, 100 - percent)
+        assert (seen.canary.name, seen.canary.percent) == (canary, percent)
+
+
+def test_restoring_gives_stable_everything_and_removes_the_canary(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 1)
+    canary = target.deploy(PLAN, versions[1], 2)
+    ready(target, canary)
+    target.shift("fraud", canary, 25, 2)
+    target.restore("fraud", 2)
+    seen = target.observe("fraud")
+    assert seen.stable is not None
+    assert (seen.stable.name, seen.stable.percent, seen.canary) == (stable, 100, None)
+    with pytest.raises(NotFoundError):
+        target.readiness("fraud", canary)
+
+
+def test_restoring_a_first_deploy_leaves_nothing(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    target.deploy(PLAN, versions[0], 1)
+    target.restore("fraud", 1)
+    seen = target.observe("fraud")
+    assert (seen.stable, seen.canary, seen.sequence) == (None, None, 1)
+
+
+def test_every_call_may_be_repeated(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 1)
+    assert promoted(target, versions[0], 1) == stable
+    canary = target.deploy(PLAN, versions[1], 2)
+    assert target.deploy(PLAN, versions[1], 2) == canary
+    ready(target, canary)
+    for call in repeated(target, canary):
+        call()
+        before = target.observe("fraud")
+        call()
+        assert target.observe("fraud") == before
+
+
+def repeated(target: ServingTarget, canary: str) -> list[Callable[[], None]]:
+    return [
+        lambda: target.shift("fraud", canary, 10, 2),
+        lambda: target.complete("fraud", canary, 2),
+        lambda: target.restore("fraud", 2),
+    ]
+
+
+def test_deploying_what_is_stable_makes_no_canary(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 1)
+    assert target.deploy(PLAN, versions[0], 2) == stable
+    seen = target.observe("fraud")
+    assert seen.canary is None
+    assert seen.stable is not None
+    assert (seen.stable.percent, seen.sequence) == (100, 2)
+
+
+def test_what_served_before_is_warm_and_takes_traffic_again(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    first = promoted(target, versions[0], 1)
+    second = promoted(target, versions[1], 2)
+    assert target.readiness("fraud", first)[0] is Readiness.READY
+    assert target.deploy(PLAN, versions[0], 3) == first
+    target.complete("fraud", first, 3)
+    seen = target.observe("fraud")
+    assert seen.stable is not None
+    assert (seen.stable.name, seen.canary) == (first, None)
+    assert target.readiness("fraud", second)[0] is Readiness.READY
+
+
+def test_an_older_promotion_changes_nothing(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 5)
+    before = target.observe("fraud")
+    for call in (
+        lambda: target.deploy(PLAN, versions[1], 4),
+        lambda: target.shift("fraud", stable, 10, 4),
+        lambda: target.complete("fraud", stable, 4),
+        lambda: target.restore("fraud", 4),
+    ):
+        with pytest.raises(StaleSequenceError, match="fraud"):
+            call()
+    assert target.observe("fraud") == before
+
+
+def test_a_newer_promotion_replaces_a_canary_that_nobody_ended(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 1)
+    abandoned = target.deploy(PLAN, versions[1], 2)
+    ready(target, abandoned)
+    target.shift("fraud", abandoned, 50, 2)
+    canary = target.deploy(PLAN, versions[2], 3)
+    seen = target.observe("fraud")
+    assert seen.stable is not None
+    assert seen.canary is not None
+    assert (seen.stable.name, seen.stable.percent) == (stable, 100)
+    assert (seen.canary.name, seen.canary.percent) == (canary, 0)
+
+
+def test_a_revision_that_is_not_there_gets_no_traffic(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    with pytest.raises(NotFoundError, match="fraud-00009"):
+        target.shift("fraud", "fraud-00009", 10, 2)
+    with pytest.raises(NotFoundError, match="fraud-00009"):
+        target.complete("fraud", "fraud-00009", 2)
+
+
+def test_services_do_not_touch_each_other(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    other = dataclasses.replace(PLAN, service="churn")
+    target.deploy(other, versions[1], 7)
+    target.restore("churn", 7)
+    seen = target.observe("fraud")
+    assert seen.stable is not None
+    assert (seen.stable.percent, seen.sequence) == (100, 1)
+
+
+def test_both_are_serving_targets() -> None:
+    _: tuple[type[ServingTarget], ...] = (FakeServingTarget, LocalServing)

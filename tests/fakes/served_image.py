@@ -1,0 +1,138 @@
+"""Images that really run: this host's Python and one script, as ``build`` would leave them."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.adapters.host_base import HostBase
+from pipeline.adapters.layer_store import LayerStore
+from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.domain.evidence import BuiltImage, VerifiedImage
+from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, Base, Descriptor, Layer
+from pipeline.domain.references import Digest, ImageRef, ModelVersion
+from pipeline.image.config import ImageConfig
+from pipeline.image.manifest import Manifest
+from pipeline.image.tar import Entry, File, tar_stream
+
+NONE = Digest.of(b"")
+SERVER = """
+import http.server, json, os, signal, socket, socketserver, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def log_message(self, *ignored):
+        pass
+
+    def do_GET(self):
+        self.answer(200 if self.path != "/v2/health/ready" or ready() else 503, b"{}")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(*invoke(body))
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    address_family = socket.AF_UNIX
+
+    def __init__(self, listener):
+        socketserver.BaseServer.__init__(self, None, Handler)
+        self.socket = listener
+
+    def get_request(self):
+        return self.socket.accept()[0], ("front", 0)
+
+def ready():
+    return True
+
+def invoke(body):
+    return 200, body
+
+{model}
+print("serving", flush=True)
+Server(socket.socket(fileno=int(os.environ["LAUREL_LISTEN_FD"]))).serve_forever()
+"""
+
+
+class ImageMaker:
+    """Makes images in a layout below ``folder``; the base layer is made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.registry = LayoutRegistry(folder / "images")
+        self._store = LayerStore(folder / "layers")
+
+    def serve(self, model: str = "", *, version: int = 1) -> VerifiedImage:
+        """Make an image whose server runs ``model``: it may redefine ``ready`` and ``invoke``."""
+        return self.image(SERVER.replace("{model}", model), version=version)
+
+    def image(
+        self, script: str, *, version: int = 1, interpreter: str | None = None
+    ) -> VerifiedImage:
+        """Make an image of one Python script."""
+        base = self.base()
+        base = replace(base, python=interpreter or base.python)
+        script_layer = self._layer([File.of("opt/laurel/serve", script.encode())])
+        layers = (*base.layers, script_layer)
+        return _verified(self._push(base, layers), version)
+
+    def base(self) -> Base:
+        return HostBase(self._store).provide("host", "fraud", registry=self.registry)
+
+    def _layer(self, entries: Iterable[Entry]) -> Layer:
+        return Layer.plain(self.registry.push_blob("fraud", tar_stream(entries)))
+
+    def _push(self, base: Base, layers: tuple[Layer, ...]) -> ImageRef:
+        config = ImageConfig(
+            architecture="amd64",
+            entrypoint=(base.python, "/opt/laurel/serve"),
+            env={"HOME": "/tmp", **base.env},  # noqa: S108 - in the image: the one place it may write
+            diff_ids=tuple(layer.diff_id for layer in layers),
+        ).to_bytes()
+        stored = self.registry.push_blob("fraud", [config])
+        manifest = Manifest(
+            Descriptor(IMAGE_CONFIG, stored.digest, stored.size),
+            tuple(layer.descriptor for layer in layers),
+        ).to_bytes()
+        return ImageRef("fraud", self.registry.push_manifest("fraud", manifest, IMAGE_MANIFEST))
+
+
+def built(image: VerifiedImage) -> BuiltImage:
+    """Go back to what smoke gets."""
+    return BuiltImage(
+        ref=image.ref,
+        model=image.model,
+        alias=None,
+        run_id=None,
+        model_id=None,
+        source="models:/fraud/1",
+        runtime="mlflow",
+        slug="fraud",
+        artifact_digest=NONE,
+        lock_digest=NONE,
+        base_digest=NONE,
+        platform="linux/amd64",
+        layers=(),
+        version_key="laurel-0",
+    )
+
+
+def _verified(ref: ImageRef, version: int) -> VerifiedImage:
+    return VerifiedImage(
+        ref=ref,
+        model=ModelVersion("fraud", version),
+        runtime="mlflow",
+        slug="fraud",
+        key_id="0" * 64,
+        artifact_digest=NONE,
+        lock_digest=NONE,
+        base_digest=NONE,
+        statements=(),
+    )
