@@ -3,9 +3,15 @@
 import re
 
 from pipeline.domain.evidence import Refused
-from pipeline.errors import ForbiddenError, PermanentError, StepError, UnavailableError
+from pipeline.errors import (
+    CorruptedError,
+    ForbiddenError,
+    PermanentError,
+    StepError,
+    UnavailableError,
+)
 
-_ATTEMPTED = "resolve the model's requirements"
+_ATTEMPTED = "get the model's packages"
 _URL = re.compile(r"\w+://\S+")
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
 _EXTRAS = r"(?:\[[^\]]*\])?"
@@ -18,35 +24,39 @@ _SPECIFIER = r"(?:[=<>!~]=?=?[\w.*+!-]+,?)+"
 _DEPENDS = re.compile(
     rf"({_NAME}{_EXTRAS}{_SPECIFIER}) depends on (one of: )?({_NAME})({_SPECIFIER})"
 )
-_SHOWN = 4000
+_LONGEST = 4000
 
 
 def read_refusal(stderr: str, python_version: str) -> Refused:
-    """Turn uv's output into a refusal; raise where the index, not the model, is at fault.
-
-    URLs are taken out: an index's address may hold credentials.
-    """
-    text = _MARKER.sub("", " ".join(_URL.sub("<package index>", stderr).split()))
-    fault = _fault(text)
-    if fault:
-        raise fault
-    return Refused(_sentence(text, python_version), {"resolver": text[:_SHOWN]})
-
-
-def _fault(text: str) -> StepError | None:
-    if "could not be queried due to a lack of valid authentication" in text:
-        return ForbiddenError(
+    """Turn the output of ``uv pip compile`` into a refusal; raise what is not the model's fault."""
+    text = _shown(stderr)
+    if "No solution found" not in text and "Couldn't parse requirement" not in text:
+        raise read_fault(stderr)
+    if "lack of valid authentication" in text:
+        raise ForbiddenError(
             _ATTEMPTED, "package index", "it wants credentials: give them in uv's own settings"
         )
-    if "Failed to fetch" in text or "error sending request" in text:
+    return Refused(_sentence(text, python_version), {"resolver": text})
+
+
+def read_fault(stderr: str) -> StepError:
+    """Turn uv's output into the error that it tells of: the index's, or this machine's."""
+    text = _shown(stderr)
+    if "Hash mismatch" in text:
+        return CorruptedError(_ATTEMPTED, "package index", f"a wheel is not the locked one: {text}")
+    if "No space left on device" in text:
+        return PermanentError(_ATTEMPTED, "uv's cache", "the disk is full: make room, then retry")
+    if "Failed to fetch" in text or "Failed to download" in text:
         return UnavailableError(
             _ATTEMPTED, "package index", "it does not answer; it is set in uv's own settings"
         )
-    if "No space left on device" in text:
-        return PermanentError(_ATTEMPTED, "uv's cache", "the disk is full: make room, then retry")
-    if "No solution found" in text or "Couldn't parse requirement" in text:
-        return None
-    return PermanentError(_ATTEMPTED, "uv", f"it failed: {text[:300]}")
+    return PermanentError(_ATTEMPTED, "uv", f"it failed: {text}")
+
+
+def _shown(stderr: str) -> str:
+    """Take out markers, which hide names, and URLs: an index's address may hold credentials."""
+    text = _MARKER.sub("", _URL.sub("<package index>", stderr))
+    return " ".join(text.split())[:_LONGEST]
 
 
 def _sentence(text: str, python_version: str) -> str:

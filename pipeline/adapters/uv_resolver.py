@@ -13,10 +13,10 @@ from pathlib import Path
 import uv
 
 from pipeline.adapters.uv_environment import compile_bytecode, drop_scripts
-from pipeline.adapters.uv_refusal import read_refusal
+from pipeline.adapters.uv_refusal import read_fault, read_refusal
 from pipeline.domain.evidence import Lock, Refused
 from pipeline.domain.references import Digest
-from pipeline.errors import CorruptedError, UnavailableError
+from pipeline.errors import UnavailableError
 
 _PATIENCE = 1200.0
 
@@ -62,8 +62,7 @@ class UvResolver:
             given=lock.text,
         )
         if done.returncode != 0:
-            refusal = read_refusal(done.stderr, lock.python_version)
-            raise CorruptedError("install a lock", lock.digest.value, refusal.reason)
+            raise read_fault(done.stderr)
         drop_scripts(target)
         compile_bytecode(target, python)
 
