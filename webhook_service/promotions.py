@@ -1,0 +1,124 @@
+"""``/promotions``: ask for them, read them, decide about them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from starlette.exceptions import HTTPException
+
+from pipeline.domain.acceptance import Wanted, meant, promotion_draft, retry_draft
+from pipeline.domain.evidence import Refused
+from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion, Trigger, TriggerKind
+from pipeline.ledger import Ledger, new_id
+from webhook_service.access import Operator, ReceiverParts, reader
+from webhook_service.shapes import (
+    AskPromotion,
+    AskReason,
+    EventsJson,
+    PromotionJson,
+    PromotionsJson,
+)
+from webhook_service.views import events_json, promotion_json
+
+router = APIRouter(prefix="/promotions", tags=["promotions"])
+_reading = [Depends(reader)]
+_Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.post("", status_code=202)
+def ask(
+    asked: AskPromotion, receiver: ReceiverParts, token: Operator, response: Response
+) -> PromotionsJson:
+    """Start a promotion for each service that the request means; ``Location`` names the first."""
+    wanted = Wanted(
+        asked.model,
+        version=asked.version,
+        alias=asked.alias,
+        service=asked.service,
+        rebuild=asked.rebuild,
+        reason=asked.reason,
+    )
+    plans = meant(receiver.config.services, wanted)
+    if isinstance(plans, Refused):
+        raise HTTPException(404, plans.reason)
+    trigger = Trigger(TriggerKind.API, token.actor, receiver.config.now())
+    drafts = [promotion_draft(plan, wanted, promotion=new_id(), trigger=trigger) for plan in plans]
+    accepted = [receiver.ledger.promotions.accept(draft) for draft in drafts]
+    receiver.config.wake()
+    response.headers["location"] = f"/promotions/{accepted[0].id}"
+    return PromotionsJson(items=[promotion_json(promotion) for promotion in accepted])
+
+
+@router.get("", dependencies=_reading)
+def page(
+    receiver: ReceiverParts,
+    service: str | None = None,
+    phase: Phase | None = None,
+    limit: _Limit = 50,
+    cursor: str | None = None,
+) -> PromotionsJson:
+    """List promotions, newest first; their steps are in ``/promotions/{id}``."""
+    found = receiver.ledger.promotions.page(
+        service=service, phase=phase, limit=limit, cursor=cursor
+    )
+    items = [promotion_json(promotion) for promotion in found.items]
+    return PromotionsJson(items=items, next=found.next)
+
+
+@router.get("/{promotion}", dependencies=_reading)
+def one(promotion: str, receiver: ReceiverParts) -> PromotionJson:
+    """Show a promotion with its steps and its canary."""
+    return _shown(_known(receiver.ledger, promotion), receiver.ledger)
+
+
+@router.get("/{promotion}/events", dependencies=_reading)
+def events(promotion: str, receiver: ReceiverParts, after: int = 0) -> EventsJson:
+    """Tell what happened to a promotion after event ``after``, oldest first."""
+    _known(receiver.ledger, promotion)
+    return EventsJson(items=events_json(receiver.ledger.events.of(promotion, after=after)))
+
+
+@router.post("/{promotion}/abort", status_code=202)
+def abort(
+    promotion: str, receiver: ReceiverParts, token: Operator, asked: AskReason | None = None
+) -> PromotionJson:
+    """Have a promotion end at its next step boundary, traffic back on stable first."""
+    found = _known(receiver.ledger, promotion)
+    if found.phase.ended:
+        raise HTTPException(409, f"The promotion is {found.phase.value}: there is nothing to stop.")
+    reason = (asked.reason if asked else "") or f"aborted by {token.actor}"
+    control = Control(ControlKind.ABORT, token.actor, reason, receiver.config.now())
+    receiver.ledger.controls.add(promotion, control)
+    receiver.config.wake()
+    return _shown(found, receiver.ledger)
+
+
+@router.post("/{promotion}/retry", status_code=202)
+def retry(
+    promotion: str, receiver: ReceiverParts, token: Operator, response: Response
+) -> PromotionJson:
+    """Start the same again as a new promotion; finished work is found by digest."""
+    found = _known(receiver.ledger, promotion)
+    if not found.phase.ended or found.phase is Phase.SUCCEEDED:
+        raise HTTPException(
+            409, f"The promotion is {found.phase.value}: only a bad end is retried."
+        )
+    plan = receiver.config.services.get(found.service)
+    if plan is None:
+        raise HTTPException(409, "laurel.yaml has no such service any more: nothing is retried.")
+    trigger = Trigger(TriggerKind.API, token.actor, receiver.config.now())
+    draft = retry_draft(found, plan, promotion=new_id(), trigger=trigger)
+    accepted = receiver.ledger.promotions.accept(draft)
+    receiver.config.wake()
+    response.headers["location"] = f"/promotions/{accepted.id}"
+    return promotion_json(accepted)
+
+
+def _known(ledger: Ledger, promotion: str) -> Promotion:
+    found = ledger.promotions.get(promotion)
+    if found is None:
+        raise HTTPException(404, "There is no such promotion: /promotions lists them.")
+    return found
+
+
+def _shown(promotion: Promotion, ledger: Ledger) -> PromotionJson:
+    return promotion_json(promotion, ledger.events.of(promotion.id))

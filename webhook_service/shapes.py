@@ -1,0 +1,195 @@
+"""Every JSON that the API takes and gives (interfaces §3 and §5)."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from pipeline.domain.references import parse_version
+
+Reason = Annotated[str, StringConstraints(max_length=1000)]
+_Version = Annotated[int, BeforeValidator(parse_version)]
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class _Asked(BaseModel):
+    """A request's body: a key that nobody knows is an error, not an intention lost."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AskPromotion(_Asked):
+    """``POST /promotions``: what an alias move does, by hand."""
+
+    model: _Name
+    version: _Version | None = None
+    alias: _Name | None = None
+    service: _Name | None = None
+    reason: Reason = ""
+    rebuild: bool = False
+
+    @model_validator(mode="after")
+    def _names_one_thing(self) -> Self:
+        if (self.version is None) == (self.alias is None):
+            raise ValueError("give either version or alias")
+        return self
+
+
+class AskReason(_Asked):
+    """Why somebody decides something: abort, hold."""
+
+    reason: Reason = ""
+
+
+class AskRollback(_Asked):
+    """``POST /services/{name}/rollback``; ``to`` is a digest, a version or ``-N``."""
+
+    to: _Name | None = None
+    if_serving: _Name | None = None
+    reason: Reason = ""
+
+
+class ModelJson(BaseModel):
+    """A model version; ``version`` is null until an alias was read."""
+
+    name: str
+    version: int | None
+    run_id: str | None
+    model_id: str | None
+    source: str | None
+    alias: str | None
+    workspace: str
+
+
+class TriggerJson(BaseModel):
+    """Who asked."""
+
+    kind: str
+    actor: str
+    delivery_id: str | None
+    at: datetime
+
+
+class StepJson(BaseModel):
+    """One step of one promotion."""
+
+    name: str
+    phase: str
+    attempts: int
+    started_at: datetime
+    ended_at: datetime | None
+    evidence: dict[str, Any]
+
+
+class CanaryJson(BaseModel):
+    """What was last seen at one traffic percent."""
+
+    percent: int
+    started_at: datetime
+    verdict: str
+    samples: dict[str, int]
+    metrics: dict[str, Any]
+
+
+class WaitingJson(BaseModel):
+    """What a promotion waits for."""
+
+    for_: str = Field(serialization_alias="for")
+    since: datetime
+    until: datetime | None
+
+
+class PromotionJson(BaseModel):
+    """A promotion as every list and every tool shows it."""
+
+    id: str
+    sequence: int
+    kind: str
+    phase: str
+    reason: str
+    service: str
+    model: ModelJson
+    trigger: TriggerJson
+    image: str | None
+    previous_image: str | None
+    target: str | None
+    retry_of: str | None
+    artifact_digest: str | None
+    lock_digest: str | None
+    base_digest: str | None
+    key_id: str | None
+    steps: list[StepJson]
+    canary: list[CanaryJson]
+    waiting: WaitingJson | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class PromotionsJson(BaseModel):
+    """Some promotions; ``next`` is the cursor of the following page."""
+
+    items: list[PromotionJson]
+    next: str | None = None
+
+
+class EventJson(BaseModel):
+    """One thing that happened to a promotion."""
+
+    id: int
+    at: datetime
+    kind: str
+    data: dict[str, Any]
+
+
+class EventsJson(BaseModel):
+    """A promotion's story, oldest first."""
+
+    items: list[EventJson]
+    next: str | None = None
+
+
+class RevisionJson(BaseModel):
+    """A revision as the worker last observed it."""
+
+    image: str
+    model_version: int | None
+    revision: str
+    percent: int
+
+
+class HoldJson(BaseModel):
+    """Why automation leaves a service alone."""
+
+    actor: str
+    reason: str
+    at: datetime
+
+
+class ServiceJson(BaseModel):
+    """A service: what serves, what holds it, what happened last."""
+
+    name: str
+    model: str
+    alias: str
+    target: str
+    stable: RevisionJson | None
+    canary: RevisionJson | None
+    hold: HoldJson | None
+    promotion: str | None
+    url: str | None
+    observed_at: datetime | None
+
+
+class ServicesJson(BaseModel):
+    """Every service of laurel.yaml."""
+
+    items: list[ServiceJson]
+    next: str | None = None
