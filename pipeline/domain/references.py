@@ -11,6 +11,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _REPOSITORY = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z"
 )
+_HOST = re.compile(r"(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?\Z")
 _VERSION = re.compile(r"[0-9]{1,18}\Z")
 _PLAIN_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _HASHED_SLUG = re.compile(r".*-x[0-9a-f]{20}\Z")
@@ -84,7 +85,9 @@ def require_repository(name: str) -> str:
     """Return ``name`` if it is an OCI repository name (distribution-spec), else raise."""
     host, slash, path = name.partition("/")
     named_host = slash and (":" in host or "." in host or host == "localhost")
-    if not _REPOSITORY.match(path if named_host else name):
+    if not _REPOSITORY.match(path if named_host else name) or (
+        named_host and not _HOST.match(host)
+    ):
         raise InvalidReferenceError(
             f"{name[:200]!r} is not a repository name: "
             "use lower-case letters, digits and single . _ - between them"
