@@ -96,11 +96,10 @@ def _with_parents(entries: Iterable[Entry]) -> list[Entry]:
 
 def _header(entry: Entry) -> bytes:
     info = tarfile.TarInfo(entry.path)
-    match entry:
-        case File():
-            info.size, info.mode = entry.size, 0o755 if entry.executable else 0o644
-        case Directory():
-            info.type, info.mode = tarfile.DIRTYPE, entry.mode
+    if isinstance(entry, File):
+        info.size, info.mode = entry.size, 0o755 if entry.executable else 0o644
+    else:
+        info.type, info.mode = tarfile.DIRTYPE, entry.mode
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
 

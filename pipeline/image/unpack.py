@@ -120,9 +120,10 @@ class _Unpacking:
         path.hardlink_to(target)
 
     def _white_out(self, path: Path) -> None:
-        hidden = path.with_name(path.name.removeprefix(_WHITEOUT))
-        if hidden.name in {"", ".", ".."}:
+        name = path.name.removeprefix(_WHITEOUT)
+        if name in {"", ".", ".."}:
             raise _refusal(path.name, "it hides nothing that has a name")
+        hidden = path.with_name(name)
         if hidden in self._own:
             self._clear(hidden)
         else:

@@ -1,0 +1,291 @@
+"""Layers are other people's bytes: unpacking stays inside, whatever they say."""
+
+import contextlib
+import errno
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.domain.references import Digest
+from pipeline.errors import CorruptedError, LaurelError, PermanentError
+from pipeline.image.blob_file import read_blob
+from pipeline.image.tar import Directory, Entry, File, tar_stream
+from pipeline.image.unpack import unpack_layer
+
+NAMES = st.text(
+    st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/"), min_size=1
+)
+PARTS = NAMES.filter(
+    lambda name: (
+        name not in {".", ".."} and not name.startswith(".wh.") and len(name.encode()) < 256
+    )
+)
+TREES = st.dictionaries(
+    PARTS, st.dictionaries(PARTS, st.binary(max_size=600), max_size=3), max_size=4
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (tmp_path / "outside").write_text("untouched")
+    return folder
+
+
+def layer(*members: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> list[bytes]:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for member in members:
+            info, content = member if isinstance(member, tuple) else (member, b"")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return [buffer.getvalue()]
+
+
+def entry(
+    name: str, kind: bytes = tarfile.REGTYPE, to: str = "", mode: int = 0o644
+) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, to, mode
+    return info
+
+
+def names(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*")}
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+)
+@given(tree=TREES)
+def test_what_was_packed_is_unpacked(
+    tree: dict[str, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    into = tmp_path_factory.mktemp("root")
+    entries: list[Entry] = [Directory(folder) for folder in tree]
+    entries += [
+        File.of(f"{folder}/{name}", content)
+        for folder, files in tree.items()
+        for name, content in files.items()
+    ]
+    unpack_layer(tar_stream(entries), into)
+    found = {
+        folder.name: {path.name: path.read_bytes() for path in folder.iterdir()}
+        for folder in into.iterdir()
+    }
+    assert found == tree
+
+
+def test_modes_are_kept_and_set_id_bits_are_not(root: Path) -> None:
+    folder = entry("tmp", tarfile.DIRTYPE, mode=0o1777)
+    unpack_layer(layer(folder, entry("tool", mode=0o6755), entry("text", mode=0o600)), root)
+    assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
+    assert (root / "tool").stat().st_mode & 0o7777 == 0o755
+    assert (root / "text").stat().st_mode & 0o7777 == 0o600
+
+
+def test_owners_are_not_kept(root: Path) -> None:
+    info = entry("file")
+    info.uid = info.gid = 12345
+    unpack_layer(layer(info), root)
+    assert (root / "file").stat().st_uid == os.getuid()
+
+
+def test_a_closed_folder_can_still_be_filled_by_later_layers(root: Path) -> None:
+    unpack_layer(layer(entry("folder", tarfile.DIRTYPE, mode=0o555)), root)
+    assert (root / "folder").stat().st_mode & 0o777 == 0o755
+    unpack_layer(layer(entry("./folder/file")), root)
+    assert names(root) == {"folder", "folder/file"}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        entry("../outside"),
+        entry("a/../../outside"),
+        entry("/outside"),
+        entry("zero", tarfile.SYMTYPE, "a\0b"),
+        entry("null", tarfile.CHRTYPE),
+        entry("disk", tarfile.BLKTYPE),
+        entry("pipe", tarfile.FIFOTYPE),
+        entry("hard", tarfile.LNKTYPE, "../outside"),
+        entry("hard", tarfile.LNKTYPE, "/etc/passwd"),
+        entry("hard", tarfile.LNKTYPE, "missing"),
+        entry("hard", tarfile.LNKTYPE, "hard"),
+        entry(".wh."),
+        entry(".wh..."),
+    ],
+    ids=lambda info: f"{info.name!r}>{info.linkname!r}",
+)
+def test_hostile_entries_are_refused(root: Path, hostile: tarfile.TarInfo) -> None:
+    if "\0" in hostile.linkname:
+        hostile.linkname = "x"
+        hostile.pax_headers = {"linkpath": "a\0b"}
+    with pytest.raises(PermanentError, match="unpack a layer"):
+        unpack_layer(layer(hostile), root)
+    assert (root.parent / "outside").read_text() == "untouched"
+    assert names(root) <= {"a"}
+
+
+def test_a_name_with_a_zero_byte_is_refused(root: Path) -> None:
+    info = entry("x")
+    info.pax_headers = {"path": "a\0b"}
+    with pytest.raises(PermanentError, match="zero byte"):
+        unpack_layer(layer(info), root)
+
+
+@pytest.mark.parametrize("to", ["..", "/etc", "folder"])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        entry("link/outside"),
+        entry("link/new", tarfile.DIRTYPE),
+        entry("link/.wh.outside"),
+        entry("link/.wh..wh..opq"),
+        entry("hard", tarfile.LNKTYPE, "link/outside"),
+    ],
+    ids=lambda info: info.name,
+)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_no_entry_passes_through_a_link(
+    root: Path, to: str, behind: tarfile.TarInfo, layers: int
+) -> None:
+    link = entry("link", tarfile.SYMTYPE, to)
+    if layers == 2:
+        unpack_layer(layer(link), root)
+    with pytest.raises(PermanentError, match="below a link"):
+        unpack_layer(layer(link, behind) if layers == 1 else layer(behind), root)
+    assert (root.parent / "outside").read_text() == "untouched"
+
+
+def test_an_entry_below_a_file_is_refused(root: Path) -> None:
+    with pytest.raises(PermanentError, match="below a link or a file"):
+        unpack_layer(layer(entry("file"), entry("file/inner")), root)
+
+
+def test_a_hard_link_to_a_link_is_refused(root: Path) -> None:
+    link, hard = (
+        entry("link", tarfile.SYMTYPE, "../outside"),
+        entry("hard", tarfile.LNKTYPE, "link"),
+    )
+    with pytest.raises(PermanentError, match="hard link"):
+        unpack_layer(layer(link, hard), root)
+
+
+def test_links_inside_are_kept_as_they_are(root: Path) -> None:
+    target = (entry("bin/python3.11", mode=0o755), b"elf")
+    soft = entry("bin/python3", tarfile.SYMTYPE, "python3.11")
+    hard = entry("bin/python", tarfile.LNKTYPE, "bin/python3.11")
+    unpack_layer(layer(target, soft, hard), root)
+    assert (root / "bin/python3").readlink() == Path("python3.11")
+    assert (root / "bin/python").samefile(root / "bin/python3.11")
+
+
+def test_a_link_is_replaced_and_never_written_through(root: Path) -> None:
+    unpack_layer(layer(entry("file", tarfile.SYMTYPE, "../outside")), root)
+    unpack_layer(layer((entry("file"), b"mine")), root)
+    assert (root / "file").read_bytes() == b"mine"
+    assert not (root / "file").is_symlink()
+    assert (root.parent / "outside").read_text() == "untouched"
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE])
+@pytest.mark.parametrize("before", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE])
+def test_the_last_of_two_entries_of_a_name_counts(root: Path, before: bytes, kind: bytes) -> None:
+    unpack_layer(layer(entry("x", before, "there"), entry("y", before, "there")), root)
+    unpack_layer(layer(entry("x", kind, "elsewhere"), entry("./", tarfile.DIRTYPE)), root)
+    mode = (root / "x").lstat().st_mode
+    assert mode >> 12 == {tarfile.REGTYPE: 8, tarfile.DIRTYPE: 4, tarfile.SYMTYPE: 10}[kind]
+
+
+def test_a_whiteout_removes_what_a_lower_layer_had(root: Path) -> None:
+    unpack_layer(layer((entry("a/file"), b"1"), entry("a/folder/inner"), entry("a/kept")), root)
+    unpack_layer(layer(entry("a/.wh.file"), entry("a/.wh.folder"), entry("a/.wh.never")), root)
+    assert names(root) == {"a", "a/kept"}
+
+
+def test_a_whiteout_spares_what_its_own_layer_has(root: Path) -> None:
+    unpack_layer(layer(entry("folder/old"), entry("file")), root)
+    unpack_layer(
+        layer(entry("folder/new"), entry(".wh.folder"), entry("file"), entry(".wh.file")), root
+    )
+    assert names(root) == {"folder", "folder/new", "file"}
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["marker first", "marker last"])
+def test_an_opaque_folder_hides_all_of_the_lower_layers(root: Path, first: bool) -> None:  # noqa: FBT001 - parametrised
+    unpack_layer(layer(entry("a/old"), entry("a/sub/old"), entry("b")), root)
+    marker, content = entry("a/.wh..wh..opq"), entry("a/sub/new")
+    unpack_layer(layer(*((marker, content) if first else (content, marker))), root)
+    assert names(root) == {"a", "a/sub", "a/sub/new", "b"}
+
+
+def test_bookkeeping_of_old_unions_is_no_content(root: Path) -> None:
+    unpack_layer(layer(entry(".wh..wh.plnk")), root)
+    assert names(root) == set()
+
+
+def test_the_stream_is_read_to_its_end_so_that_its_digest_is_checked(root: Path) -> None:
+    [content] = layer((entry("file"), b"text"))
+    blob = root.parent / "blob"
+    blob.write_bytes(content + b"appended")
+    with pytest.raises(CorruptedError, match="not those of"):
+        unpack_layer(read_blob(blob, Digest.of(content)), root)
+
+
+def test_empty_chunks_mean_nothing(root: Path) -> None:
+    def cut() -> Iterator[bytes]:
+        [content] = layer((entry("file"), bytes(5000)))
+        for at in range(0, len(content), 700):
+            yield content[at : at + 700]
+            yield b""
+
+    unpack_layer(cut(), root)
+    assert (root / "file").read_bytes() == bytes(5000)
+
+
+@pytest.mark.parametrize("broken", [b"", b"no tar at all" * 99, b"\x1f\x8b" + bytes(600)])
+def test_bytes_that_are_no_tar_are_corrupted(root: Path, broken: bytes) -> None:
+    with pytest.raises(CorruptedError, match="no whole tar"):
+        unpack_layer([broken], root)
+
+
+def test_a_tar_that_ends_early_is_corrupted(root: Path) -> None:
+    [content] = layer((entry("file"), bytes(100_000)))
+    with pytest.raises(CorruptedError):
+        unpack_layer([content[:50_000]], root)
+
+
+def test_a_full_disk_says_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.image.unpack.shutil.copyfileobj", full)
+    with pytest.raises(PermanentError, match="the disk is full: make room"):
+        unpack_layer(layer((entry("file"), b"text")), root)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
+@given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=6))
+def test_flipped_bytes_never_raise_anything_unexpected(
+    tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
+) -> None:
+    long = (entry("d/" + "n" * 120), b"text")
+    [content] = layer(long, entry("s", tarfile.SYMTYPE, "t"), entry("h", tarfile.LNKTYPE, "d"))
+    hostile = bytearray(content)
+    for at, value in flips:
+        hostile[at % len(hostile)] = value
+    folder = tmp_path_factory.mktemp("flipped") / "root"
+    folder.mkdir()
+    with contextlib.suppress(LaurelError):
+        unpack_layer([bytes(hostile)], folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["root"]
