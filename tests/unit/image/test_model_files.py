@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.domain.evidence import StoredFile
@@ -51,6 +51,7 @@ def test_a_model_of_large_files_alone_has_no_layer_of_small_ones(
     assert len(list(ModelFiles(listing(CONTENTS), Reads(CONTENTS)).layers())) == 3
 
 
+@settings(deadline=None)
 @given(st.permutations(list(CONTENTS)))
 def test_the_artifact_digest_does_not_depend_on_the_listing_s_order(order: list[str]) -> None:
     files = ModelFiles(listing({path: CONTENTS[path] for path in order}), Reads(CONTENTS))

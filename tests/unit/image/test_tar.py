@@ -8,7 +8,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import CorruptedError
@@ -58,6 +58,7 @@ def test_parents_come_before_what_lies_in_them() -> None:
         assert tar.getnames() == ["a", "a-", "a/b", "a/b/c"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000), st.integers(1, 999))
 def test_how_a_file_is_cut_into_chunks_means_nothing(content: bytes, cut: int) -> None:
     pieces = [content[i : i + cut] for i in range(0, len(content), cut)]

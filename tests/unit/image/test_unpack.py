@@ -61,9 +61,7 @@ def names(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*")}
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40, deadline=None)
 @given(tree=TREES)
 def test_what_was_packed_is_unpacked(
     tree: dict[str, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
@@ -272,9 +270,7 @@ def test_a_full_disk_says_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch
         unpack_layer(layer((entry("file"), b"text")), root)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=6))
 def test_flipped_bytes_never_raise_anything_unexpected(
     tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
