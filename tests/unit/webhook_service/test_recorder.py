@@ -1,6 +1,7 @@
 """The one writer: groups, repeats, what happens when the ledger is away, and the end."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -202,11 +203,10 @@ def test_a_ledger_that_cannot_be_written_gets_503_and_the_time_to_try_again(
     client: Client, ledger: Ledger
 ) -> None:
     call = deliver(alias_event(workspace="w" * 500), delivery="d-1")
-    with ledger.database.write() as other:
-        other.exec_driver_sql("SELECT 1")
-        sa.event.listen(ledger.database.engine, "begin", _impatient, insert=True)
+    sa.event.listen(ledger.database.engine, "connect", _impatient)
+    ledger.database.engine.dispose()
+    with ledger.database.write():  # somebody else's long transaction
         answer = client.send(call)
-    sa.event.remove(ledger.database.engine, "begin", _impatient)
     assert answer.status == 503
     assert answer.headers["retry-after"] == "30"
     assert answer.headers["content-type"] == "application/problem+json"
@@ -220,5 +220,5 @@ def test_a_receiver_that_stops_gets_503(client: Client, ledger: Ledger, world: W
     assert world.woken == 0
 
 
-def _impatient(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("PRAGMA busy_timeout=1")
+def _impatient(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA busy_timeout=1")
