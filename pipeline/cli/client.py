@@ -1,0 +1,135 @@
+"""Laurel's HTTP API, from the caller's side; a "no" is a value, everything else an error."""
+
+import json
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+from pipeline.domain.evidence import Refused
+from pipeline.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    InvalidReferenceError,
+    NotFoundError,
+    UnavailableError,
+)
+
+_TIMEOUT = urllib3.Timeout(connect=5, read=30)
+_NOBODY_THERE = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.LocationValueError,
+)
+_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+class Client:
+    """A server and the token to call it with; use it as a context.
+
+    Parameters
+    ----------
+    server
+        ``http://host:port``, as `laurel up` printed it.
+    token
+        A bearer token; it is sent to this server alone, redirects are not followed.
+
+    """
+
+    def __init__(self, server: str, token: str) -> None:
+        self.server = server.rstrip("/")
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+        }
+        self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.clear()
+
+    def read(self, *path: str, **query: object) -> Any:  # noqa: ANN401 - JSON
+        """Read something; the parts of the path are names as people write them.
+
+        Raises
+        ------
+        ConfigurationError
+            Where nobody answers, or another program does.
+        NotFoundError, ForbiddenError, InvalidReferenceError
+            As the server says.
+        UnavailableError
+            Where the server cannot answer now.
+
+        """
+        answer = self._call("GET", path, query={k: v for k, v in query.items() if v is not None})
+        if isinstance(answer, Refused):
+            raise UnavailableError("read", self.server, answer.reason)
+        return answer
+
+    def change(self, method: str, *path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON or Refused
+        """Change something; :class:`Refused` where it cannot be (409). Raises as :meth:`read`."""
+        return self._call(method, path, body=body)
+
+    def _call(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        query: dict[str, object] | None = None,
+        body: object = None,
+    ) -> Any:  # noqa: ANN401 - JSON or Refused
+        url = "/".join([self.server, *(quote(part, safe="") for part in path)])
+        try:
+            response = self._pool.request(
+                method,
+                f"{url}?{urlencode(query)}" if query else url,
+                headers=self._headers,
+                body=None if body is None else json.dumps(body),
+            )
+        except _NOBODY_THERE as error:
+            raise ConfigurationError(
+                f"nobody answers at {self.server}: start `laurel up`, or name the server by"
+                " --server or LAUREL_SERVER"
+            ) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise UnavailableError(
+                f"{method} {'/'.join(path)}", self.server, f"the call broke off: {error}"
+            ) from error
+        return self._answer(response, f"{method} /{'/'.join(path)}")
+
+    def _answer(self, response: urllib3.BaseHTTPResponse, attempted: str) -> Any:  # noqa: ANN401 - JSON or Refused
+        content = self._content(response)
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
+            return content
+        detail = str(content.get("detail", f"it answers {response.status}"))
+        if response.status == HTTPStatus.CONFLICT:
+            return Refused(detail)
+        if response.status in _DENIED:
+            raise ForbiddenError(attempted, self.server, detail)
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise NotFoundError(attempted, self.server, detail)
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise UnavailableError(attempted, self.server, detail)
+        raise InvalidReferenceError(detail)
+
+    def _content(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+        try:
+            content = json.loads(response.data)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise ConfigurationError(
+                f"{self.server} answers {response.status}, but not as Laurel does: is it another"
+                " program's address?"
+            )
+        return content

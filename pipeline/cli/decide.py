@@ -1,0 +1,148 @@
+"""A person's decisions: promote, rollback, abort, retry, hold, release. All go over HTTP."""
+
+from typing import Any
+
+import click
+
+from pipeline.cli.asked import Asked, shared
+from pipeline.cli.exits import leave_by_phases, refuse, say
+from pipeline.cli.follow import follow
+from pipeline.cli.output import show
+from pipeline.cli.tables import promotions_table, service_table
+from pipeline.domain.evidence import Refused
+from pipeline.domain.references import parse_version
+from pipeline.errors import InvalidReferenceError
+
+_reason = click.option("--reason", default="", help="One sentence for those who read the history.")
+_wait = click.option(
+    "--wait", is_flag=True, help="Follow it to its end; the exit code tells which."
+)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL@ALIAS|MODEL/VERSION")
+@click.option("--service", help="Only this service; default: every one that watches the model.")
+@_reason
+@click.option("--rebuild", is_flag=True, help="Make a new image: newer base, new lock.")
+@_wait
+@shared
+def promote(
+    asked: Asked, model: str, service: str | None, reason: str, *, rebuild: bool, wait: bool
+) -> None:
+    """Promote a model version by hand, as an alias move does.
+
+    A version that the alias does not name sets a hold, and says so.
+    """
+    body = what(model) | {"reason": reason, "rebuild": rebuild}
+    if service is not None:
+        body["service"] = service
+    _start(asked, "promotions", body=body, wait=wait)
+
+
+@click.command()
+@click.argument("service")
+@click.option(
+    "--to", metavar="DIGEST|VERSION|-N", help="What to return to; default: what served before."
+)
+@_reason
+@_wait
+@shared
+def rollback(asked: Asked, service: str, to: str | None, reason: str, *, wait: bool) -> None:
+    """Return a service to what it served before, and hold it there.
+
+    Nothing is built or analysed again; the image is verified.
+    """
+    body = {"reason": reason} | ({} if to is None else {"to": to})
+    _start(asked, "services", service, "rollback", body=body, wait=wait)
+
+
+@click.command()
+@click.argument("promotion", metavar="ID")
+@_wait
+@shared
+def retry(asked: Asked, promotion: str, *, wait: bool) -> None:
+    """Start a promotion that ended badly anew; finished work is kept."""
+    _start(asked, "promotions", promotion, "retry", body=None, wait=wait)
+
+
+@click.command()
+@click.argument("promotion", metavar="ID")
+@_reason
+@shared
+def abort(asked: Asked, promotion: str, reason: str) -> None:
+    """Stop a promotion: stable takes all traffic back first."""
+    with asked.client() as client:
+        answer = client.change("POST", "promotions", promotion, "abort", body={"reason": reason})
+    _show_promotions(asked, [_granted(answer)])
+    say(f"asked to stop; `laurel status {promotion}` tells when it has")
+
+
+@click.command()
+@click.argument("service")
+@_reason
+@shared
+def hold(asked: Asked, service: str, reason: str) -> None:
+    """Keep automation from changing a service.
+
+    It ends by itself when the alias names another version than now.
+    """
+    with asked.client() as client:
+        answer = client.change("PUT", "services", service, "hold", body={"reason": reason})
+    now = _granted(answer)
+    show(now, service_table(now), as_json=asked.json)
+
+
+@click.command()
+@click.argument("service")
+@shared
+def release(asked: Asked, service: str) -> None:
+    """Let automation act on a service again.
+
+    Its alias is compared anew with what was last attempted.
+    """
+    with asked.client() as client:
+        answer = client.change("DELETE", "services", service, "hold")
+    now = _granted(answer)
+    show(now, service_table(now), as_json=asked.json)
+
+
+def what(text: str) -> dict[str, Any]:
+    """Read ``MODEL@ALIAS`` or ``MODEL/VERSION``; a model's name may hold either sign.
+
+    Raises
+    ------
+    InvalidReferenceError
+        Where it is neither.
+
+    """
+    at, slash = text.rfind("@"), text.rfind("/")
+    model, name = text[: max(at, slash, 0)], text[max(at, slash) + 1 :]
+    if not model or not name:
+        raise InvalidReferenceError(
+            f"{text[:200]!r} names no model version: write MODEL@ALIAS or MODEL/VERSION"
+        )
+    if at > slash:
+        return {"model": model, "alias": name}
+    return {"model": model, "version": parse_version(name)}
+
+
+def _start(asked: Asked, *path: str, body: dict[str, Any] | None, wait: bool) -> None:
+    with asked.client() as client:
+        answer = _granted(client.change("POST", *path, body=body))
+        promotions = answer.get("items", [answer])
+        if wait:
+            promotions = [follow(client, promotion["id"]) for promotion in promotions]
+    _show_promotions(asked, promotions)
+    if wait:
+        leave_by_phases(promotions)
+
+
+def _granted(answer: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(answer, Refused):
+        refuse(answer.reason)
+    return answer
+
+
+def _show_promotions(asked: Asked, promotions: list[dict[str, Any]]) -> None:
+    result = promotions[0] if len(promotions) == 1 else {"items": promotions, "next": None}
+    show(result, promotions_table(promotions), as_json=asked.json)
