@@ -99,12 +99,12 @@ def decide(seen: Reading, alias: str, from_alias: str | None) -> Decision:
 
 
 def _gone(seen: Reading, alias: str) -> Decision:
+    running = seen.attempted
+    if running is None or running.phase.ended or running.alias != alias:
+        return Settle(Outcome.NOTHING_NEW)
     if seen.gone_since is None or seen.now - seen.gone_since < seen.poll:
         return Wait()
-    running = seen.attempted
-    if running is not None and not running.phase.ended and running.alias == alias:
-        return Withdraw(running, f"@{alias} was removed from {running.model.name}")
-    return Settle(Outcome.NOTHING_NEW)
+    return Withdraw(running, f"@{alias} was removed from {running.model.name}")
 
 
 def _held(seen: Reading, hold: Hold, version: int, alias: str, from_alias: str | None) -> Decision:

@@ -1,0 +1,273 @@
+"""The reconciler finds every move that no webhook told, and seeks no answer twice."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.domain.delivery import AliasAction, AliasDelivery, Outcome
+from pipeline.domain.plan import Plan
+from pipeline.domain.promotion import ControlKind, Kind, Phase, Promotion, TriggerKind
+from pipeline.domain.serving import Hold
+from pipeline.ledger import Ledger
+from pipeline.reconciler import Reconciler
+from tests.fakes.clock import FakeClock
+from tests.fakes.model_registry import FakeModelRegistry
+
+POLL = 30.0
+
+
+@dataclass
+class Scene:
+    ledger: Ledger
+    registry: FakeModelRegistry
+    clock: FakeClock
+    reconciler: Reconciler
+    told: int = 0
+
+    def tick(self, seconds: float = 0.0) -> None:
+        self.clock.sleep(seconds)
+        self.reconciler.tick()
+
+    def tell(self, version: int | None, *services: str, alias: str = "champion") -> str:
+        """Record a delivery as the receiver does."""
+        self.told += 1
+        action = AliasAction.DELETED if version is None else AliasAction.CREATED
+        name, now = f"d-{self.told}", self.clock.now()
+        delivery = AliasDelivery(
+            name, action, "scorer", alias, version, "", now, services or ("fraud",)
+        )
+        self.ledger.deliveries.record([delivery])
+        return name
+
+    def outcome(self, delivery: str) -> Outcome | None:
+        found = self.ledger.deliveries.get(delivery)
+        assert found is not None
+        return found.outcome
+
+    def promotions(self, service: str = "fraud") -> list[Promotion]:
+        return list(reversed(self.ledger.promotions.of_service(service)))
+
+    def end(self, phase: Phase) -> None:
+        newest = self.promotions()[-1]
+        self.ledger.promotions.change(newest.id, phase=phase, ended_at=self.clock.now())
+
+
+def scene(folder: Path, *plans: Plan) -> Scene:
+    ledger = Ledger(f"sqlite:///{folder}/laurel.db")
+    ledger.migrate()
+    registry, clock = FakeModelRegistry(), FakeClock()
+    services = {plan.service: plan for plan in plans}
+    reconciler = Reconciler(ledger, registry, services, clock, timedelta(seconds=POLL))
+    return Scene(ledger, registry, clock, reconciler)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Scene]:
+    made = scene(tmp_path, Plan("fraud", "scorer"))
+    yield made
+    made.ledger.close()
+
+
+def test_a_move_that_no_webhook_told_is_promoted_at_the_next_poll(one: Scene) -> None:
+    one.tick()
+    assert one.promotions() == []
+    one.registry.point("scorer", "champion", 1)
+    one.tick(POLL)
+    (promotion,) = one.promotions()
+    assert promotion.model.version == 1
+    assert promotion.trigger.kind is TriggerKind.RECONCILER
+    assert promotion.kind is Kind.PROMOTION
+
+
+def test_between_two_polls_a_delivery_wakes_it_and_gets_the_credit(one: Scene) -> None:
+    one.tick()
+    one.registry.point("scorer", "champion", 2)
+    one.tick(1.0)
+    assert one.promotions() == []
+    delivery = one.tell(2)
+    one.tick(1.0)
+    (promotion,) = one.promotions()
+    assert (promotion.trigger.kind, promotion.trigger.delivery_id) == (
+        TriggerKind.WEBHOOK,
+        delivery,
+    )
+    assert one.outcome(delivery) is Outcome.PROMOTED
+
+
+def test_what_the_alias_names_now_counts_and_not_what_a_delivery_says(one: Scene) -> None:
+    one.registry.point("scorer", "champion", 3)
+    late = one.tell(2)
+    one.tick()
+    assert [p.model.version for p in one.promotions()] == [3]
+    assert one.outcome(late) is Outcome.COALESCED
+
+
+def test_a_delivery_that_finds_nothing_new_is_coalesced_into_the_running_promotion(
+    one: Scene,
+) -> None:
+    one.registry.point("scorer", "champion", 3)
+    one.tick()
+    again = one.tell(3)
+    one.tick(1.0)
+    assert len(one.promotions()) == 1
+    assert one.outcome(again) is Outcome.COALESCED
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.ERRORED, Phase.ABORTED])
+def test_an_answer_is_not_sought_again_by_polling_but_by_a_new_delivery(
+    one: Scene, phase: Phase
+) -> None:
+    one.registry.point("scorer", "champion", 3)
+    one.tick()
+    one.end(phase)
+    for _ in range(3):
+        one.tick(POLL)
+    assert len(one.promotions()) == 1
+    one.tell(3)
+    one.tick(1.0)
+    assert len(one.promotions()) == 2
+
+
+def test_ten_moves_in_a_burst_end_in_the_registrys_truth(one: Scene) -> None:
+    deliveries = []
+    for version in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10):
+        one.registry.point("scorer", "champion", version)
+        deliveries.append(one.tell(version))
+        if version in {4, 10}:
+            one.tick()
+    assert [p.model.version for p in one.promotions()] == [4, 10]
+    control = one.ledger.controls.first(one.promotions()[0].id)
+    assert control is not None
+    assert control.kind is ControlKind.SUPERSEDE
+    assert {one.outcome(delivery) for delivery in deliveries} == {
+        Outcome.PROMOTED,
+        Outcome.COALESCED,
+    }
+
+
+def test_while_mlflow_is_away_nothing_is_settled_and_nothing_is_lost(one: Scene) -> None:
+    one.registry.point("scorer", "champion", 1)
+    one.registry.away = True
+    delivery = one.tell(1)
+    one.tick()
+    assert one.outcome(delivery) is None
+    one.registry.away = False
+    one.tick(1.0)
+    assert one.outcome(delivery) is Outcome.PROMOTED
+
+
+def test_a_hold_is_never_undone_and_ends_with_another_version(one: Scene) -> None:
+    one.registry.point("scorer", "champion", 3)
+    one.tick()
+    one.end(Phase.SUCCEEDED)
+    one.ledger.holds.set("fraud", Hold("ada", "rollback", one.clock.now(), None))
+    one.tick(POLL)
+    hold = one.ledger.holds.get("fraud")
+    assert hold is not None
+    assert hold.alias_version == 3
+    held = one.tell(3)
+    one.tick(1.0)
+    assert one.outcome(held) is Outcome.HELD
+    assert len(one.promotions()) == 1
+    one.registry.point("scorer", "champion", 4)
+    one.tick(POLL)
+    assert [p.model.version for p in one.promotions()] == [3, 4]
+    assert one.ledger.holds.get("fraud") is None
+
+
+def test_an_alias_that_is_gone_for_one_poll_ends_its_running_promotion(one: Scene) -> None:
+    one.registry.point("scorer", "champion", 3)
+    one.tick()
+    running = one.promotions()[0]
+    one.registry.point("scorer", "champion", None)
+    gone = one.tell(None)
+    one.tick(1.0)
+    assert one.ledger.controls.first(running.id) is None
+    for _ in range(31):
+        one.tick(1.0)
+    control = one.ledger.controls.first(running.id)
+    assert control is not None
+    assert (control.kind, control.reason) == (
+        ControlKind.ABORT,
+        "@champion was removed from scorer",
+    )
+    assert one.outcome(gone) is Outcome.NOTHING_NEW
+    one.tick(POLL)
+    assert one.ledger.controls.first(running.id) == control
+
+
+def test_an_alias_that_comes_back_within_a_poll_ends_nothing(one: Scene) -> None:
+    one.registry.point("scorer", "champion", 3)
+    one.tick()
+    one.registry.point("scorer", "champion", None)
+    one.tick(POLL)
+    one.registry.point("scorer", "champion", 3)
+    one.tick(1.0)
+    one.registry.point("scorer", "champion", None)
+    one.tick(POLL)
+    assert one.ledger.controls.first(one.promotions()[0].id) is None
+
+
+def test_a_version_must_have_been_challenger_before_it_is_champion(tmp_path: Path) -> None:
+    guarded = scene(tmp_path, Plan("fraud", "scorer", from_alias="challenger"))
+    guarded.registry.point("scorer", "champion", 3)
+    delivery = guarded.tell(3)
+    guarded.tick()
+    assert guarded.outcome(delivery) is None
+    guarded.tick(31)
+    (refused,) = guarded.promotions()
+    assert refused.phase is Phase.FAILED
+    assert "put @challenger on version 3" in refused.reason
+    guarded.tick(POLL)
+    assert len(guarded.promotions()) == 1
+    guarded.ledger.close()
+
+
+@pytest.mark.parametrize("how", ["now", "an earlier poll", "a delivery"])
+def test_a_challenger_counts_wherever_it_was_seen(tmp_path: Path, how: str) -> None:
+    guarded = scene(tmp_path, Plan("fraud", "scorer", from_alias="challenger"))
+    if how == "a delivery":
+        guarded.tell(3, alias="challenger")
+    else:
+        guarded.registry.point("scorer", "challenger", 3)
+        guarded.tick()
+        if how == "an earlier poll":
+            guarded.registry.point("scorer", "challenger", None)
+    guarded.registry.point("scorer", "champion", 3)
+    guarded.tick(POLL)
+    assert [p.phase for p in guarded.promotions()] == [Phase.PENDING]
+    guarded.ledger.close()
+
+
+def test_every_service_that_watches_a_model_gets_its_own_promotion(tmp_path: Path) -> None:
+    both = scene(tmp_path, Plan("fraud", "scorer"), Plan("fraud-eu", "scorer"))
+    both.registry.point("scorer", "champion", 1)
+    delivery = both.tell(1, "fraud", "fraud-eu", "removed-from-the-settings")
+    both.tick()
+    assert len(both.promotions("fraud")) == len(both.promotions("fraud-eu")) == 1
+    assert both.outcome(delivery) is Outcome.PROMOTED
+    both.ledger.close()
+
+
+def test_a_delivery_for_services_that_are_no_longer_watched_is_settled(one: Scene) -> None:
+    delivery = one.tell(1, "gone")
+    one.tick()
+    assert one.outcome(delivery) is Outcome.NOTHING_NEW
+
+
+def test_many_services_are_compared_by_one_reading_of_the_whole_map(tmp_path: Path) -> None:
+    plans = [Plan(f"s{n}", f"m{n}", workspace="team-a" if n % 2 else "") for n in range(60)]
+    plans.append(replace(plans[0], service="guarded", from_alias="challenger"))
+    many = scene(tmp_path, *plans)
+    many.registry.point("m0", "challenger", 7)
+    many.registry.point("m0", "champion", 7)
+    many.tick()
+    assert many.registry.reads == 2
+    assert [len(many.promotions(s)) for s in ("s0", "s2", "guarded")] == [1, 0, 1]
+    many.registry.away = True
+    many.tick(POLL)
+    assert len(many.promotions("s0")) == 1
+    many.ledger.close()
