@@ -7,6 +7,8 @@ from pipeline.domain.evidence import Analysis, CanaryRevision, Served
 from pipeline.errors import ConflictError
 from pipeline.ports import ServingTarget
 
+_ALL = 100
+
 
 def complete(
     evidence: Analysis | CanaryRevision, *, sequence: int, target: ServingTarget
@@ -27,13 +29,12 @@ def complete(
     revision = evidence.revision if isinstance(evidence, Analysis) else evidence
     target.complete(revision.service, revision.revision, sequence)
     state = target.observe(revision.service)
-    if state.stable is None or (state.stable.name, state.stable.percent) != (
-        revision.revision,
-        100,
-    ):
+    stable = state.stable
+    if stable is None or stable.name != revision.revision or stable.percent != _ALL:
         raise ConflictError(
             "see the revision take all traffic",
             f"{revision.service}, {revision.revision}",
-            f"it serves {state.stable.name if state.stable else 'nothing'}; look again",
+            f"it serves {f'{stable.name} at {stable.percent} %' if stable else 'nothing'}; "
+            "look again",
         )
     return Served(revision.service, revision.revision, revision.image, state.url)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -317,4 +318,19 @@ def test_a_target_out_of_reach_while_taking_traffic_away_is_tried_again(scene: S
         run(scene)
     scene.target.shift = shift  # type: ignore[method-assign]  # and up again
     assert "requests failed" in refused(run(scene)).reason
+    assert scene.percent == 0
+
+
+def test_traffic_goes_back_even_where_the_ledger_cannot_take_the_reason(scene: Scene) -> None:
+    scene.metrics.behaviour[scene.new] = Behaviour(failing=0.4)
+    note = scene.journal.note
+
+    def full(kind: str, data: dict[str, Any]) -> None:
+        if data["verdict"] == "fail":
+            raise UnavailableError("write the event", "the ledger", "free some disk space")
+        note(kind, data)
+
+    scene.journal.note = full  # type: ignore[method-assign]  # a disk that is full
+    with pytest.raises(UnavailableError):
+        run(scene)
     assert scene.percent == 0

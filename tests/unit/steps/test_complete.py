@@ -1,5 +1,7 @@
 """All traffic, observed before it is said."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.domain.evidence import Analysis, Served
@@ -41,7 +43,7 @@ class Inert(FakeServingTarget):
         del service, revision, sequence
 
 
-@pytest.mark.parametrize(("served", "named"), [(True, "fraud-00001"), (False, "nothing")])
+@pytest.mark.parametrize(("served", "named"), [(True, "fraud-00001 at 100 %"), (False, "nothing")])
 def test_success_is_not_said_before_it_is_observed(
     scene: Scene, *, served: bool, named: str
 ) -> None:
@@ -50,3 +52,12 @@ def test_success_is_not_said_before_it_is_observed(
         inert.services = scene.target.services
     with pytest.raises(ConflictError, match=f"it serves {named}; look again"):
         complete(scene.revision, sequence=2, target=inert)
+
+
+def test_a_revision_that_shares_traffic_has_not_taken_all_of_it(scene: Scene) -> None:
+    inert = Inert()
+    inert.services = scene.target.services
+    inert.shift(SERVICE, scene.new, 25, 2)
+    stable = replace(scene.revision, revision=scene.stable)
+    with pytest.raises(ConflictError, match="it serves fraud-00001 at 75 %; look again"):
+        complete(stable, sequence=2, target=inert)
