@@ -33,7 +33,9 @@ class Front:
     """
 
     def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 8081) -> None:
-        self.folder = folder
+        self.folder = folder = (
+            folder.resolve()
+        )  # Envoy and launch.py have other working directories
         self._host, self._port = host, port
         self._files = folder / "envoy"
         self._record = folder / "envoy.json"

@@ -48,6 +48,7 @@ class RootfsCache:
     """
 
     def __init__(self, folder: Path, registry: ImageRegistry) -> None:
+        folder = folder.resolve()  # launch.py has another working directory
         self._trees = folder / "trees"
         self._work = folder / "work"
         self._lock = folder / "lock"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.adapters.local_serving import LocalServing
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.serving import Readiness
 from pipeline.errors import (
@@ -20,6 +21,8 @@ from pipeline.errors import (
     PermanentError,
     UnavailableError,
 )
+from pipeline.local.rootfs import RootfsCache
+from pipeline.local.supervisor import Supervisor
 from tests.fakes.local_machine import LocalMachine, eventually, kill
 from tests.fakes.served_image import ImageMaker
 
@@ -314,6 +317,18 @@ def test_without_isolation_the_image_runs_from_its_folder(
         ready(machine, revision)
         machine.serving.complete("fraud", revision, 1)
         assert machine.request()[2].decode() == str(machine.images.provide(image.ref).path)
+
+
+def test_folders_may_be_relative(
+    images: ImageMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with LocalMachine(Path(), images) as machine:
+        machine.images = RootfsCache(Path("unpacked"), images.registry)
+        machine.supervisor = Supervisor(machine.front, machine.images)
+        machine.serving = LocalServing(machine.supervisor, machine.front, machine.images)
+        revision = promoted(machine, images, 1)
+        assert machine.request()[:2] == (OK, revision)
 
 
 def test_routes_that_envoy_does_not_take_are_told(
