@@ -10,12 +10,14 @@ _APPLICATIONS = {MLSERVER.name: "laurel_mlserver.py", MLFLOW.name: "laurel_mlflo
 def serve_files(runtime: str) -> dict[str, bytes]:
     """Return the files that start a runtime, by their path inside the image (interfaces §6).
 
-    ``serve`` is the same for every runtime: it opens the port and imports ``laurel_runtime``.
+    ``serve`` is the same for every runtime: it opens the port and imports ``laurel_runtime``,
+    which imports ``laurel_faults``.
     """
     image = files("pipeline.runtimes") / "image"
     return {
         "opt/laurel/serve": (image / "serve.py").read_bytes(),
         "opt/laurel/laurel_runtime.py": (image / _APPLICATIONS[runtime]).read_bytes(),
+        "opt/laurel/laurel_faults.py": (image / "laurel_faults.py").read_bytes(),
     }
 
 

@@ -2,10 +2,11 @@
 
 import mlflow.pyfunc
 from fastapi import FastAPI
+from laurel_faults import own_faults
 from mlflow.pyfunc import scoring_server
 
 
 def load(model: str) -> FastAPI:
     """Load the model from this folder into MLflow's application."""
-    app: FastAPI = scoring_server.init(mlflow.pyfunc.load_model(model))
+    app: FastAPI = scoring_server.init(own_faults(mlflow.pyfunc.load_model(model)))
     return app

@@ -11,6 +11,7 @@ import os
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.wsgi import WSGIMiddleware
 from fastapi.responses import JSONResponse
+from laurel_faults import own_faults
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
@@ -51,7 +52,7 @@ def load(model: str) -> FastAPI:
             )
         )
     )
-    scoring = scoring_server.init(loaded._model)  # noqa: SLF001 - loaded once, served twice
+    scoring = scoring_server.init(own_faults(loaded._model))  # noqa: SLF001 - loaded once, served twice
     # Before MLflow 2.21 the scoring server was a Flask application.
     app.mount("/", scoring if isinstance(scoring, FastAPI) else WSGIMiddleware(scoring))
     return app

@@ -9,7 +9,11 @@ from pipeline.runtimes.table import RUNTIMES
 @pytest.mark.parametrize("runtime", [runtime.name for runtime in RUNTIMES])
 def test_every_runtime_has_its_start_and_its_application(runtime: str) -> None:
     files = serve_files(runtime)
-    assert set(files) == {"opt/laurel/serve", "opt/laurel/laurel_runtime.py"}
+    assert set(files) == {
+        "opt/laurel/serve",
+        "opt/laurel/laurel_runtime.py",
+        "opt/laurel/laurel_faults.py",
+    }
     for content in files.values():
         ast.parse(content)
 
