@@ -35,7 +35,7 @@ from pipeline.steps.describe import describe
 from pipeline.steps.lock import lock
 from pipeline.steps.observe import observe
 from pipeline.steps.recall import recall, recorded, remember
-from pipeline.steps.resolve import resolve
+from pipeline.steps.resolve import read_alias, resolve
 from pipeline.steps.rollback import restore
 from pipeline.steps.sign import sign
 from pipeline.steps.smoke import smoke
@@ -96,7 +96,9 @@ def promote(run: Run, tools: Tools) -> str:
     """Bake a version, or recall its image, and roll it out; return how it went, as a sentence."""
     plan = run.promotion.plan
     resolved = run.step(resolve, run.promotion, registry=tools.models)
-    run.know(run_id=resolved.run_id, model_id=resolved.model_id, source=resolved.source)
+    run.record.know_model(resolved)
+    if run.record.by_hand():
+        run.record.hold_unless(run.fresh(read_alias, plan, plan.alias, registry=tools.models))
     checked = run.step(check, resolved, plan=plan)
     signed = run.step(
         recall,
@@ -109,7 +111,7 @@ def promote(run: Run, tools: Tools) -> str:
     signed = signed or bake(checked, run, tools)
     verified = run.fresh(verify, signed, registry=tools.images, policy=tools.policy)
     run.fresh(remember, verified, signed.version_key, registry=tools.images)
-    return roll_out(verified, run, tools, at_once=run.returns_to(verified.ref))
+    return roll_out(verified, run, tools, at_once=run.record.returns_to(verified.ref))
 
 
 def roll_back(run: Run, tools: Tools) -> str:
@@ -150,8 +152,12 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
     """Put a verified image into traffic: as a judged canary, or at once where that was asked."""
     promotion, target = run.promotion, tools.target
     before = run.fresh(observe, promotion.service, target=target)
-    run.know_image(verified, before)
-    if before.stable is not None and before.stable.image == verified.ref and not run.began(deploy):
+    run.record.know_image(verified, before)
+    if (
+        before.stable is not None
+        and before.stable.image == verified.ref
+        and not run.record.began(deploy)
+    ):
         return f"{promotion.service} already serves {verified.model}"
     run.fresh(
         attest_deployment,
@@ -169,7 +175,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         sequence=promotion.sequence,
         target=target,
         clock=tools.clock,
-        journal=run,
+        journal=run.record,
         still_wanted=wanted,
     )
     if at_once:
@@ -183,7 +189,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         target=target,
         metrics=tools.metrics,
         clock=tools.clock,
-        journal=run,
+        journal=run.record,
         still_wanted=wanted,
     )
     served = run.step(complete, analysis, sequence=promotion.sequence, target=target)

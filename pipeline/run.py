@@ -8,18 +8,22 @@ refusal or a decision ends the attempt where it stands.
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from pipeline.domain.evidence import Broken, Refused, Stopped, Unknown, VerifiedImage
-from pipeline.domain.plan import OnReturn
-from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion, Waiting
-from pipeline.domain.references import Alias, ImageRef
-from pipeline.domain.serving import ServiceState
+from pipeline.domain.evidence import Broken, Refused, Stopped, Unknown
+from pipeline.domain.promotion import (
+    Control,
+    ControlKind,
+    Phase,
+    Promotion,
+    TriggerKind,
+)
+from pipeline.domain.references import Alias
 from pipeline.errors import LaurelError, TransientError
 from pipeline.evidence_json import from_json, to_json, told
-from pipeline.ledger import Ledger
 from pipeline.ports import Clock, ModelRegistry
+from pipeline.record import Record
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +34,7 @@ PATIENCE = timedelta(hours=24)
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
 _SLICE = 1.0
+_BY_MACHINE = {TriggerKind.WEBHOOK, TriggerKind.RECONCILER, TriggerKind.ROLLBACK}
 _PHASE = {ControlKind.ABORT: Phase.ABORTED, ControlKind.SUPERSEDE: Phase.SUPERSEDED}
 
 
@@ -50,7 +55,7 @@ class Checkpoints(Protocol):
 
 
 class Run:
-    """Carries out the steps of one attempt. It is the promotion's :class:`~pipeline.ports.Journal`.
+    """Carries out the steps of one attempt.
 
     Parameters
     ----------
@@ -61,17 +66,20 @@ class Run:
 
     def __init__(
         self,
-        promotion: Promotion,
-        ledger: Ledger,
+        record: Record,
         checkpoints: Checkpoints,
         clock: Clock,
         heavy: threading.Semaphore,
     ) -> None:
-        self.promotion = promotion
-        self._ledger = ledger
+        self.record = record
         self._checkpoints = checkpoints
         self._clock = clock
         self._heavy = heavy
+
+    @property
+    def promotion(self) -> Promotion:
+        """The promotion as it is recorded now."""
+        return self.record.promotion
 
     def step(
         self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
@@ -106,15 +114,15 @@ class Run:
     def confirm(self, registry: ModelRegistry) -> None:
         """Read the alias again before going on; wait while nobody can say what it names."""
         while isinstance(wanted := self.still_wanted(registry), Unknown):
-            self.waiting("mlflow")
+            self.record.waiting("mlflow")
             self._clock.sleep(_SLICE)
-        self.waiting(None)
+        self.record.waiting(None)
         if wanted is not None:
             _unwrap(wanted)
 
     def still_wanted(self, registry: ModelRegistry) -> Stopped | Unknown | None:
         """Tell whether the alias still names this promotion's version (law 1)."""
-        control = self.control()
+        control = self.record.control()
         if control is not None:
             return Stopped(control)
         wanted = self.promotion
@@ -133,52 +141,6 @@ class Run:
             return Stopped(Control(ControlKind.SUPERSEDE, "mlflow", moved, now))
         return None
 
-    def began(self, do: Callable[..., object]) -> bool:
-        """Tell whether a step was ever begun by any attempt of this promotion."""
-        return any(note["name"] == do.__name__ for note in self.notes("step_started"))
-
-    def returns_to(self, image: ImageRef) -> bool:
-        """Tell whether the service served this image before, and its plan returns at once."""
-        if self.promotion.plan.on_return is not OnReturn.ROLLBACK:
-            return False
-        history = self._ledger.promotions.of_service(self.promotion.service)
-        return any(past.image == image and past.phase is Phase.SUCCEEDED for past in history)
-
-    def know_image(self, verified: VerifiedImage, before: ServiceState) -> None:
-        """Record the image, and what served before it; what was recorded first stays."""
-        previous = before.stable.image if before.stable is not None else None
-        self.know(
-            image=verified.ref,
-            previous_image=self.promotion.previous_image or previous,
-            artifact_digest=verified.artifact_digest,
-            lock_digest=verified.lock_digest,
-            base_digest=verified.base_digest,
-            key_id=verified.key_id,
-        )
-
-    def know(self, **found: Any) -> None:  # noqa: ANN401 - columns of the promotion
-        """Record what became known of the promotion."""
-        self.promotion = self._ledger.promotions.change(self.promotion.id, **found)
-
-    def note(self, kind: str, data: dict[str, Any]) -> None:
-        """Append an event."""
-        self._ledger.events.append(self.promotion.id, self._clock.now(), kind, data)
-
-    def notes(self, kind: str) -> list[dict[str, Any]]:
-        """Read earlier events of one kind, oldest first."""
-        return [event.data for event in self._ledger.events.of(self.promotion.id, kind=kind)]
-
-    def control(self) -> Control | None:
-        """Read the decision that ends this promotion early, if one was made."""
-        return self._ledger.controls.first(self.promotion.id)
-
-    def waiting(self, for_: str | None, until: datetime | None = None) -> None:
-        """Say what the promotion waits for; said once, however often it is called."""
-        before = self.promotion.waiting
-        if (None if before is None else before.for_) != for_:
-            waiting = None if for_ is None else Waiting(for_, self._clock.now(), until)
-            self.know(waiting=waiting)
-
     def insist(self, what: str, do: Callable[[], T]) -> T:
         """Do what must be done however long it takes: putting traffic back (interfaces §8.12)."""
         wait = _FIRST_WAIT
@@ -187,7 +149,7 @@ class Run:
                 return do()
             except LaurelError as error:
                 _log.exception("%s failed, trying again", what)
-                self.note("retry", {"name": what, "why": str(error)})
+                self.record.note("retry", {"name": what, "why": str(error)})
                 self._clock.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
 
@@ -200,13 +162,13 @@ class Run:
         self, name: str, do: Callable[[], T | Refused | Stopped]
     ) -> T | Refused | Stopped | Broken:
         """Try a step until it has an answer; every try is told to the ledger."""
-        control = self.control()
+        control = self.record.control()
         if control is not None:
             return Stopped(control)
-        tries = sum(note["name"] == name for note in self.notes("step_started"))
-        self.note("step_started", {"name": name, "attempt": tries + 1})
+        tries = sum(note["name"] == name for note in self.record.notes("step_started"))
+        self.record.note("step_started", {"name": name, "attempt": tries + 1})
         outcome = self._patiently(name, do)
-        self.note("step_ended", {"name": name, **_told(outcome)})
+        self.record.note("step_ended", {"name": name, **_told(outcome)})
         return outcome
 
     def _patiently(
@@ -219,8 +181,8 @@ class Run:
             except TransientError as error:
                 if self._clock.now() - since > PATIENCE:
                     return Broken(str(error))
-                self.note("retry", {"name": name, "why": str(error)})
-                self.waiting(error.subject)
+                self.record.note("retry", {"name": name, "why": str(error)})
+                self.record.waiting(error.subject)
                 control = self._pause(min(error.retry_after or wait, _LONGEST_WAIT))
                 if control is not None:
                     return Stopped(control)
@@ -231,12 +193,12 @@ class Run:
                 _log.exception("step %s broke", name)
                 return Broken(f"step {name} broke: {type(error).__name__}: {error}; see the log")
             else:
-                self.waiting(None)
+                self.record.waiting(None)
                 return outcome
 
     def _pause(self, seconds: float) -> Control | None:
         """Wait, and leave within a second of a decision."""
-        while (control := self.control()) is None and seconds > 0:
+        while (control := self.record.control()) is None and seconds > 0:
             self._clock.sleep(min(seconds, _SLICE))
             seconds -= _SLICE
         return control

@@ -18,6 +18,7 @@ from pipeline.errors import LaurelError
 from pipeline.ledger import Ledger
 from pipeline.promote import Tools, carry_out
 from pipeline.reconciler import Reconciler
+from pipeline.record import Record
 from pipeline.run import Run
 from pipeline.write_back import WriteBack
 
@@ -140,7 +141,8 @@ class Worker:
         )
         about = {"promotion": promotion_id, "service": promotion.service}
         _log.info("%s begins: %s", promotion.kind, promotion.model, extra=about)
-        run = Run(promotion, self._ledger, self._engine, self._tools.clock, self._heavy)
+        record = Record(promotion, self._ledger, self._tools.clock)
+        run = Run(record, self._engine, self._tools.clock, self._heavy)
         ended = carry_out(run, self._tools)
         self._observe(promotion.service)
         self._ledger.promotions.change(

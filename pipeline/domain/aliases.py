@@ -10,6 +10,8 @@ from pipeline.domain.delivery import AliasAction, AliasDelivery, Outcome
 from pipeline.domain.promotion import Phase, Promotion
 from pipeline.domain.serving import Hold
 
+_UNREAD = 0
+"""The version of a request by alias until its promotion has read it."""
 FROM_ALIAS_PATIENCE = timedelta(seconds=30)
 """How long a missing ``from_alias`` is waited for: MLflow's page sends both changes at once."""
 
@@ -117,7 +119,7 @@ def _held(seen: Reading, hold: Hold, version: int, alias: str, from_alias: str |
 
 def _compare(seen: Reading, version: int, alias: str, from_alias: str | None) -> Decision:
     attempted = seen.attempted
-    if attempted is not None and attempted.model.version == version:
+    if attempted is not None and attempted.model.version in {version, _UNREAD}:
         if not attempted.phase.ended:
             return Settle(Outcome.COALESCED)
         if attempted.phase is Phase.SUCCEEDED or not _asked_again(seen, attempted):

@@ -52,6 +52,10 @@ class ServiceState:
     canary: Revision | None = None
     foreign: str | None = None
 
+    def serves(self, image: ImageRef) -> bool:
+        """Tell whether this image is the stable one."""
+        return self.stable is not None and self.stable.image == image
+
 
 @dataclass(frozen=True, slots=True)
 class RequestTotals:

@@ -1,0 +1,92 @@
+"""One promotion's row and events in the ledger, as its attempt reads and writes them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pipeline.domain.evidence import ResolvedModel, VerifiedImage
+from pipeline.domain.plan import OnReturn
+from pipeline.domain.promotion import Control, Phase, Promotion, TriggerKind, Waiting
+from pipeline.domain.references import ImageRef
+from pipeline.domain.serving import Hold, ServiceState
+from pipeline.ledger import Ledger
+from pipeline.ports import Clock
+
+_BY_MACHINE = {TriggerKind.WEBHOOK, TriggerKind.RECONCILER, TriggerKind.ROLLBACK}
+
+
+class Record:
+    """What is known of a promotion, and its story. Implements :class:`pipeline.ports.Journal`."""
+
+    def __init__(self, promotion: Promotion, ledger: Ledger, clock: Clock) -> None:
+        self.promotion = promotion
+        self._ledger = ledger
+        self._clock = clock
+
+    def know(self, **found: Any) -> None:  # noqa: ANN401 - columns of the promotion
+        """Record what became known of the promotion."""
+        self.promotion = self._ledger.promotions.change(self.promotion.id, **found)
+
+    def know_model(self, resolved: ResolvedModel) -> None:
+        """Record which version and run this is about."""
+        self.know(
+            model_version=resolved.model.version,
+            run_id=resolved.run_id,
+            model_id=resolved.model_id,
+            source=resolved.source,
+        )
+
+    def know_image(self, verified: VerifiedImage, before: ServiceState) -> None:
+        """Record the image, and what served before it; what was recorded first stays."""
+        previous = before.stable.image if before.stable is not None else None
+        self.know(
+            image=verified.ref,
+            previous_image=self.promotion.previous_image or previous,
+            artifact_digest=verified.artifact_digest,
+            lock_digest=verified.lock_digest,
+            base_digest=verified.base_digest,
+            key_id=verified.key_id,
+        )
+
+    def began(self, do: Callable[..., object]) -> bool:
+        """Tell whether a step was ever begun by any attempt of this promotion."""
+        return any(note["name"] == do.__name__ for note in self.notes("step_started"))
+
+    def returns_to(self, image: ImageRef) -> bool:
+        """Tell whether the service served this image before, and its plan returns at once."""
+        if self.promotion.plan.on_return is not OnReturn.ROLLBACK:
+            return False
+        history = self._ledger.promotions.of_service(self.promotion.service)
+        return any(past.image == image and past.phase is Phase.SUCCEEDED for past in history)
+
+    def by_hand(self) -> bool:
+        """Tell whether a person named this version, instead of an alias."""
+        wanted = self.promotion
+        return wanted.alias is None and wanted.trigger.kind not in _BY_MACHINE
+
+    def hold_unless(self, named: int | None) -> None:
+        """Hold the service where the alias names another version than a person promoted."""
+        wanted = self.promotion
+        if named != wanted.model.version:
+            reason = f"{wanted.model} was promoted by hand"
+            hold = Hold(wanted.trigger.actor, reason, self._clock.now(), named)
+            self._ledger.holds.set(wanted.service, hold)
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        """Append an event."""
+        self._ledger.events.append(self.promotion.id, self._clock.now(), kind, data)
+
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        """Read earlier events of one kind, oldest first."""
+        return [event.data for event in self._ledger.events.of(self.promotion.id, kind=kind)]
+
+    def control(self) -> Control | None:
+        """Read the decision that ends this promotion early, if one was made."""
+        return self._ledger.controls.first(self.promotion.id)
+
+    def waiting(self, for_: str | None, until: datetime | None = None) -> None:
+        """Say what the promotion waits for; said once, however often it is called."""
+        before = self.promotion.waiting
+        if (None if before is None else before.for_) != for_:
+            waiting = None if for_ is None else Waiting(for_, self._clock.now(), until)
+            self.know(waiting=waiting)
