@@ -2,7 +2,6 @@
 
 import hashlib
 import resource
-import signal
 import socket
 import subprocess
 import sys
@@ -50,8 +49,8 @@ def running(module: str, *arguments: str, largest_file: int | None = None) -> It
         try:
             yield Running(int(process.stdout.readline()), process)
         finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.terminate()
+            process.wait(30)
 
 
 @contextmanager

@@ -431,6 +431,13 @@ def test_a_service_shows_what_the_worker_last_saw(client: Client, ledger: Ledger
     }
 
 
+def test_a_service_that_serves_nothing_has_no_revisions(client: Client, ledger: Ledger) -> None:
+    ledger.states.observed(ServiceState("fraud", "http://127.0.0.1:8081"), NOW)
+    shown = client.call("GET", "/services/fraud", token=BOB).json()
+    assert (shown["stable"], shown["canary"]) == (None, None)
+    assert shown["url"] == "http://127.0.0.1:8081"
+
+
 def test_every_service_is_listed_even_if_nothing_was_ever_seen(client: Client) -> None:
     listed = client.call("GET", "/services", token=BOB).json()
     assert [item["name"] for item in listed["items"]] == sorted(SERVICES)
