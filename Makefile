@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help dev fmt lint types imports test quick check bench demo lock clean
+.PHONY: help dev fmt lint types imports test quick check docs bench demo lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -49,6 +49,9 @@ test: lint types imports ## everything but the cluster tests
 	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term
 
 check: test ## the same as test
+
+docs: dev ## write the pages of docs/ that the program knows best
+	$(BIN)/python -m tests.architecture.pages
 
 bench: dev ## each figure a ratio against its peer; writes tests/benchmarks/RESULTS.md
 	$(BIN)/python -m tests.benchmarks
