@@ -18,7 +18,7 @@ from pipeline.domain.evidence import (
 )
 from pipeline.domain.mlmodel import describe as describe_mlmodel
 from pipeline.domain.references import Digest
-from pipeline.errors import CorruptedError
+from pipeline.errors import CorruptedError, NotFoundError
 from pipeline.ports import ArtifactStore
 
 _DESCRIBING = frozenset({"MLmodel", "python_env.yaml", "requirements.txt"})
@@ -29,11 +29,14 @@ _LARGEST = 1 << 20
 def describe(checked: CheckedModel, *, store: ArtifactStore) -> DescribedModel | Refused:
     """List the version's files and read what they say of it.
 
-    Refused: artifacts that hold links, and a model that does not say what it is (no ``MLmodel``,
+    Refused: files that were deleted or are links, and a model that does not say what it is (no ``MLmodel``,
     no pyfunc flavor) or what it needs (no ``requirements.txt``).
     """
     subject, artifact_uri = str(checked.resolved.model), checked.resolved.artifact_uri
-    files = store.files(artifact_uri)
+    try:
+        files = store.files(artifact_uri)
+    except NotFoundError as error:
+        return Refused(f"{subject}: its files are gone ({error.hint}): log the model again")
     if isinstance(files, Refused):
         return Refused(f"{subject}: {files.reason}", files.evidence)
     description = _description(subject, artifact_uri, files, store)

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def test_the_digest_of_each_file_that_was_read_is_kept_for_the_build(scene: Scen
     }
     content = (scene.folder / "MLmodel").read_bytes()
     assert digests["MLmodel"] == Digest.of(content).value
+
+
+def test_files_that_were_deleted_meanwhile_are_a_refusal(scene: Scene) -> None:
+    shutil.rmtree(scene.folder)
+    assert "its files are gone" in scene.refusal()
 
 
 def test_a_model_without_an_mlmodel_file_is_refused(scene: Scene) -> None:

@@ -64,7 +64,8 @@ def test_a_refusal_is_one_sentence_with_every_finding_as_evidence(
     assert refused.reason == (
         f"{built.ref} is not to be trusted: "
         "signature: no key of the trust policy signed one that fits; "
-        "provenance: no key of the trust policy signed one that fits"
+        "provenance: no key of the trust policy signed one that fits; "
+        "promote its version with --rebuild to have it made and signed anew"
     )
     verdicts = {f["requirement"]: f["verdict"] for f in refused.evidence["findings"]}
     assert verdicts == {
