@@ -6,7 +6,7 @@ two people, or a person and the analysis, who press the button together take one
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.domain.promotion import Kind, Phase, Promotion
 from pipeline.domain.references import Digest, ImageRef, ModelVersion, parse_version
@@ -151,7 +151,7 @@ def _arrive(path: list[Stop], stop: Stop) -> None:
     images = [each.image for each in path]
     if stop.promotion.kind is Kind.ROLLBACK and stop.image in images:
         last = len(images) - 1 - images[::-1].index(stop.image)
-        path[last:] = [replace(path[last], promotion=stop.promotion)]
+        del path[last + 1 :]
     elif not path or path[-1].image != stop.image:
         path.append(stop)
 

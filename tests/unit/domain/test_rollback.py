@@ -101,6 +101,18 @@ def test_a_promotion_of_what_served_already_is_not_what_is_undone() -> None:
         assert version_of(go_back(newest_first(first, second, nothing))) == 1
 
 
+def test_what_failed_stays_undone_though_the_alias_returned_to_what_serves() -> None:
+    failed = promoted(3, Phase.FAILED, before=2)
+    history = newest_first(promoted(1), promoted(2, before=1), failed, promoted(2, before=2))
+    assert go_back(history) == AlreadyBack(failed)
+
+
+def test_what_another_hand_put_there_in_between_is_what_served_before() -> None:
+    answer = go_back(newest_first(promoted(1), promoted(3, before=2)))
+    assert isinstance(answer, Stop)
+    assert answer.image == image(2)
+
+
 @pytest.mark.parametrize(
     "history",
     [[], [promoted(1)], [promoted(1, Phase.RUNNING)], [replace(promoted(1), image=None)]],

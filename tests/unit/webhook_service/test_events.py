@@ -79,6 +79,7 @@ def test_a_test_delivery_is_known_by_its_invented_names() -> None:
         alias_event().replace(b'"alias"', b'"alias": "a", "alias"'),
         alias_event().replace(b'"2"', b"NaN"),
         alias_event().replace(b'"2"', b"-Infinity"),
+        alias_event().replace(b"}}", b'}, "timestamp": NaN}'),
         alias_event().replace(b'"2"', b"9" * 5000),
         alias_event().replace(b'"champion"', rb'"\ud800"'),
         alias_event().replace(b'"champion"', b'"cham\tpion"'),
