@@ -17,11 +17,12 @@ class Narrator:
 
     def title(self, text: str) -> None:
         """Say a heading, without a time."""
-        self._console.print(text, markup=False, style="bold")
+        self._console.print(text, markup=False, soft_wrap=True, style="bold")
 
     def say(self, text: str) -> None:
         """Tell what happened just now."""
-        self._console.print(f"{time.monotonic() - self._begin:6.1f} s  {text}", markup=False)
+        line = f"{time.monotonic() - self._begin:6.1f} s  {text}"
+        self._console.print(line, markup=False, soft_wrap=True)
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:

@@ -34,13 +34,15 @@ def print_table(observed: Observed, claims: Sequence[Claim]) -> None:
     for number, row in enumerate(rows(observed)):
         if not number:
             for column in row:
-                table.add_column(column, justify="right" if column in _NUMBERS else "left")
+                table.add_column(
+                    column, justify="right" if column in _NUMBERS else "left", no_wrap=True
+                )
         table.add_row(*(_short(name, cell) for name, cell in row.items()))
     console.print(table)
     console.print()
     for claim in claims:
         mark, colour = ("✓", "green") if claim.holds else ("✗", "red")
-        console.print(f"[{colour}]{mark}[/] {claim.text}: [dim]{claim.seen}[/]")
+        console.print(f"[{colour}]{mark}[/] {claim.text}:", claim.seen, soft_wrap=True)
 
 
 def _row(chapter: Chapter, observed: Observed) -> dict[str, Any]:
@@ -60,12 +62,12 @@ def _row(chapter: Chapter, observed: Observed) -> dict[str, Any]:
 
 def _traffic(chapter: Chapter) -> str:
     end = 100 if chapter.promotion["phase"] == "succeeded" else 0
-    return " > ".join(f"{percent}" for percent in [*chapter.percents, end]) + " %"
+    return " > ".join(str(percent) for percent in [*chapter.percents, end]) + " %"
 
 
 def _verdict(chapter: Chapter) -> str:
     verdicts = [look["verdict"] for look in chapter.promotion["canary"]]
-    return f"{chapter.promotion['phase']}" + (f" ({verdicts[-1]})" if verdicts else "")
+    return verdicts[-1] if verdicts else "no canary"
 
 
 def _short(column: str, cell: object) -> str:

@@ -6,6 +6,7 @@ answers of the proxy. Nothing here reads Laurel's files.
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipeline.errors import PermanentError
 _ENDED = {"succeeded", "failed", "errored", "aborted", "superseded"}
 _WITHIN = 900.0
 """Seconds for one chapter: the first one ever installs an environment."""
-_AFTERWARDS = 120
+_AFTERWARDS = 80
 """Requests that are counted after each chapter."""
 _AFTERWARDS_WITHIN = 15.0
 _LOOK_EVERY = 0.2
@@ -68,12 +69,15 @@ class Story:
 
     def check(self) -> None:
         """Look at what the chapters left: signatures, and tags in MLflow."""
-        for image in dict.fromkeys(chapter.image for chapter in self._chapters):
-            if image is not None:
-                self._verified[image] = self._installation.call("verify", image).returncode == 0
+        images = {chapter.image for chapter in self._chapters if chapter.image is not None}
+        with ThreadPoolExecutor() as pool:
+            self._verified.update(zip(images, pool.map(self._verifies, images), strict=True))
         for chapter in reversed(self._chapters):  # the newest first: it changes earlier ones' tags
             if chapter.version not in self._tags:
                 self._tags[chapter.version] = self._tags_of(chapter)
+
+    def _verifies(self, image: str) -> bool:
+        return self._installation.call("verify", image).returncode == 0
 
     def _register(self) -> None:
         secret, webhook = self._installation.webhook_secret, self._installation.webhook
@@ -89,9 +93,6 @@ class Story:
             self._scientist.make_champion(MODEL, version)
 
         chapter = self._chapter(title, version, move)
-        if len(self._chapters) == 1 and phase == chapter.promotion["phase"]:
-            self._traffic.start()
-            self._narrator.say(f"traffic begins: {RATE:g} requests a second through Envoy")
         return bool(chapter.promotion["phase"] == phase)
 
     def _roll_back(self, version: int) -> None:
@@ -117,6 +118,9 @@ class Story:
         ended = time.monotonic()
         service = self._laurel.get(f"/services/{SERVICE}")
         self._narrator.say(f"{title}: {promotion['phase']}: {promotion['reason']}")
+        if service["stable"] and not self._traffic.running:
+            self._traffic.start()
+            self._narrator.say(f"traffic begins: {RATE:g} requests a second through Envoy")
         self._wait_for_requests(ended)
         chapter = Chapter(
             title,

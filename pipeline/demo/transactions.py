@@ -7,7 +7,7 @@ Transaction = dict[str, float | str]
 """One transaction: a value per column."""
 
 HOME = "DE"
-_COUNTRIES = {HOME: 0.62, "FR": 0.14, "US": 0.12, "BR": 0.07, "IN": 0.05}
+_COUNTRIES = {HOME: 0.5, "FR": 0.2, "US": 0.15, "BR": 0.1, "IN": 0.05}
 _RISK = {HOME: -0.5, "FR": -0.3, "US": 0.4, "BR": 1.1, "IN": 0.6}
 COLUMNS = ("amount", "hour", "card_age", "country")
 
