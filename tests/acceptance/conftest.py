@@ -1,0 +1,86 @@
+"""What acceptance tests share: one MLflow, one cache of base and environment, light models."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.light_models import LightModel
+from tests.servers.laurel import MODEL, Laurel, install
+from tests.servers.mlflow import MlflowServer
+
+LIGHT = ("-m", "tests.acceptance.light_laurel")
+Start = Callable[..., Laurel]
+
+
+@dataclass
+class Registered:
+    """A registered model of its own for each test, on the shared MLflow."""
+
+    mlflow: MlflowServer
+    folder: Path
+    name: str
+    versions: list[int] = field(default_factory=list)
+
+    def add(self, *, fails: bool = False, broken: bool = False) -> int:
+        """Log and register a light model; its number is the version's."""
+        number = len(self.versions) + 1
+        written = LightModel(number, fails, broken).write(self.folder / str(number))
+        model_id, _ = self.mlflow.log_model(written)
+        body = {"name": self.name, "source": f"models:/{model_id}", "model_id": model_id}
+        made = self.mlflow.call("POST", "mlflow/model-versions/create", body)["model_version"]
+        self.versions.append(int(made["version"]))
+        return number
+
+    def point(self, version: int, alias: str = "champion") -> None:
+        """Move an alias."""
+        self.mlflow.set_alias(self.name, alias, version)
+
+    def remove(self, alias: str = "champion") -> None:
+        """Take an alias away."""
+        self.mlflow.call(
+            "DELETE", "mlflow/registered-models/alias", {"name": self.name, "alias": alias}
+        )
+
+    def tags(self, version: int) -> dict[str, str]:
+        """Read a version's tags."""
+        path = f"mlflow/model-versions/get?name={self.name}&version={version}"
+        found = self.mlflow.call("GET", path)["model_version"].get("tags", [])
+        return {tag["key"]: tag["value"] for tag in found}
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lend a folder where base and environment are made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def model(mlflow_server: MlflowServer, tmp_path: Path) -> Registered:
+    """Register a model without versions."""
+    name = f"{MODEL}-{next(_numbers)}"
+    mlflow_server.create_model(name)
+    return Registered(mlflow_server, tmp_path / "models", name)
+
+
+@pytest.fixture
+def laurel(model: Registered, cache: Path, tmp_path: Path) -> Iterator[Start]:
+    """Install light Laurels for the model, and take down what they leave."""
+    made: list[Laurel] = []
+
+    def start(verb: str | None = "worker", *, url: str | None = None, **changes: object) -> Laurel:
+        folder = tmp_path / f"laurel-{len(made)}"
+        install(folder, url or model.mlflow.url, cache, model=model.name, **changes)
+        made.append(Laurel(folder, LIGHT))
+        if verb is not None:
+            made[-1].start(verb)
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.down()

@@ -1,0 +1,71 @@
+"""``laurel`` itself with a light resolver: ``light_laurel.py POINT VERB …``.
+
+Everything else is what a user runs. At ``POINT`` (``step_started:build:0.2``: that many seconds
+after the event was recorded; ``step_ended:build``; ``never``) the whole process group is killed,
+as ``kill -9`` does.
+"""
+
+import os
+import signal
+import sys
+import threading
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from pipeline import cli, wiring
+from pipeline.adapters.local_serving import LocalServing
+from pipeline.ledger.events import Events
+from tests.acceptance.light_models import LightResolver
+
+_append = Events.append
+_restore = LocalServing.restore
+
+
+class Death:
+    """Kills this process group when a point is reached."""
+
+    def __init__(self, point: str) -> None:
+        kind, _, rest = point.partition(":")
+        name, _, seconds = rest.partition(":")
+        self._point = kind, name
+        self._after = float(seconds or 0)
+
+    def reached(self, kind: str, name: str | None) -> None:
+        if (kind, name) != self._point:
+            return
+        if self._after:
+            threading.Timer(self._after, _die).start()
+        else:
+            _die()
+
+
+def _die() -> None:
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(point: str, *arguments: str) -> None:
+    death = Death(point)
+
+    def append(
+        events: Events, promotion: str, at: datetime, kind: str, data: dict[str, Any]
+    ) -> None:
+        _append(events, promotion, at, kind, data)
+        death.reached(kind, data.get("name"))
+
+    def restore(target: LocalServing, service: str, sequence: int) -> None:
+        death.reached("step_started", "restore")
+        _restore(target, service, sequence)
+        death.reached("step_ended", "restore")
+
+    with (
+        patch.object(wiring, "UvResolver", LightResolver),
+        patch.object(Events, "append", append),
+        patch.object(LocalServing, "restore", restore),
+    ):
+        sys.argv[1:] = arguments
+        cli.main()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,113 @@
+"""Models and an environment so small that a promotion takes seconds, and every part of it is real.
+
+The image carries the real ``serve`` script, the real application of runtime ``mlflow``, the host's
+real Python and a real uvicorn. What stands in is MLflow's library: a model is one JSON file.
+"""
+
+import json
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+
+from pipeline.adapters.uv_environment import compile_bytecode
+from pipeline.domain.evidence import Lock, Refused
+from pipeline.domain.references import Digest
+
+EXAMPLE = b'{"inputs": ["the logged example"]}'
+_COPIED = ("uvicorn", "h11", "click")
+_FASTAPI = """
+class FastAPI:
+    def __init__(self, model):
+        self.model = model
+
+    async def __call__(self, scope, receive, send):
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        try:
+            status, answer = 200, self.model.predict(body)
+        except Exception as error:
+            status, answer = 500, str(error).encode()
+        headers = [(b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+"""
+_PYFUNC = """
+import json
+
+class Model:
+    def __init__(self, said):
+        self.said = said
+
+    def predict(self, body):
+        if self.said["fails"] and b"the logged example" not in body:
+            raise ValueError("not what it was logged with")
+        return b"%d" % self.said["number"]
+
+def load_model(path):
+    with open(path + "/light.json") as file:
+        said = json.load(file)
+    if said["broken"]:
+        raise SystemExit("this model cannot be loaded")
+    return Model(said)
+"""
+_SCORING_SERVER = """
+from fastapi import FastAPI
+
+def init(model):
+    return FastAPI(model)
+"""
+_ENVIRONMENT = {
+    "fastapi.py": _FASTAPI,
+    "mlflow/__init__.py": "",
+    "mlflow/exceptions.py": "class MlflowException(Exception): pass",
+    "mlflow/pyfunc/__init__.py": _PYFUNC,
+    "mlflow/pyfunc/scoring_server.py": _SCORING_SERVER,
+}
+
+
+@dataclass(frozen=True)
+class LightModel:
+    """A model that answers its own number; ``fails``: 500 to all but its logged example."""
+
+    number: int
+    fails: bool = False
+    broken: bool = False
+
+    def write(self, folder: Path) -> Path:
+        """Write it as ``log_model`` would."""
+        python = platform.python_version()
+        flavor = {"python_function": {"loader_module": "light", "python_version": python}}
+        described = {"flavors": flavor, "mlflow_version": "3.17.2"}
+        folder.mkdir(parents=True)
+        (folder / "MLmodel").write_text(json.dumps(described))
+        (folder / "requirements.txt").write_text("light==1\n")
+        (folder / "serving_input_example.json").write_bytes(EXAMPLE)
+        (folder / "light.json").write_text(json.dumps(asdict(self)))
+        return folder
+
+
+class LightResolver:
+    """Resolves everything to the light environment (``ports.LockResolver``)."""
+
+    def resolve(
+        self, requirements: Iterable[str], *, runtime: str, python_version: str
+    ) -> Lock | Refused:
+        """Lock what the model asks for, as it asks for it."""
+        text = "\n".join([*requirements, *_ENVIRONMENT.values()])
+        return Lock(text, Digest.of(text.encode()), runtime, python_version)
+
+    def install(self, lock: Lock, target: Path, *, python: Path) -> None:
+        """Put uvicorn and the stand-ins there."""
+        del lock
+        for package in _COPIED:
+            source = Path(str(distribution(package).locate_file(package)))
+            shutil.copytree(source, target / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for path, content in _ENVIRONMENT.items():
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (target / path).write_text(content)
+        compile_bytecode(target, python)

@@ -1,0 +1,253 @@
+"""A real Laurel in a process group of its own: started, killed, started again, and watched."""
+
+import http.client
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from pipeline import wiring
+from pipeline.domain.promotion import Phase, Promotion
+from pipeline.domain.serving import ServiceState
+from pipeline.ledger import Event, Ledger
+from pipeline.settings import Settings
+from pipeline.settings.load import load_settings
+from pipeline.trust.key_file import create_key_file
+
+ROOT = Path(__file__).parents[2]
+SERVICE, MODEL = "fraud", "fraud-scorer"
+SECRET = "whsec_laurel_acceptance_secret_01"
+_PASSWORD = "password of a test's key"
+_PATIENCE = 60.0
+_Found = TypeVar("_Found")
+Traffic = Counter[tuple[int, str]]
+"""How many answers there were, by status (0: none) and body."""
+
+
+def until(
+    condition: Callable[[], _Found | None],
+    what: str,
+    seconds: float = _PATIENCE,
+    say: Callable[[], str] = str,
+) -> _Found:
+    """Wait until something is there, and return it; fail where it does not come."""
+    waiting, deadline = threading.Event(), time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{say()}"
+        waiting.wait(0.01)
+    return found
+
+
+@dataclass
+class Laurel:
+    """One folder with laurel.yaml, keys and ledger, and the process that works on it, if any.
+
+    ``program`` is what stands before the verb: ``laurel`` itself, or a test's variant of it.
+    """
+
+    folder: Path
+    program: tuple[str, ...] = ("-m", "pipeline")
+    process: subprocess.Popen[bytes] | None = None
+    services: tuple[str, ...] = (SERVICE,)
+    ledger: Ledger = field(init=False)
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = load_settings(self.folder / "laurel.yaml", {})
+        self.ledger = wiring.open_ledger(self.settings)
+
+    @property
+    def url(self) -> str:
+        """The API, while ``up`` or ``serve`` runs."""
+        return f"http://127.0.0.1:{self.settings.server.port}"
+
+    def start(self, verb: str = "worker", *, point: str = "never") -> None:
+        """Start a verb that stays; ``point`` is where a light Laurel kills itself."""
+        before = self.program if self.program[-1] == "pipeline" else (*self.program, point)
+        with (self.folder / "output.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *before, verb, "--config", str(self.folder / "laurel.yaml")],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """End the whole process group, as ``kill -9`` does."""
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """Ask it to stop, and return its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout=_PATIENCE)
+
+    def died(self) -> None:
+        """Wait until it was killed at its point."""
+        assert self.process is not None
+        try:
+            self.process.wait(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it lives\n{self.story()}") from None
+        assert self.process.returncode == -signal.SIGKILL, self.log()
+
+    def down(self) -> None:
+        """End everything: the process, what it serves, the connection to its ledger."""
+        if self.process is not None:
+            self.kill()
+        wiring.build_target(self.settings).down()
+        self.ledger.close()
+
+    def promotions(self, service: str = SERVICE) -> list[Promotion]:
+        """List a service's promotions, oldest first."""
+        return list(reversed(self.ledger.promotions.of_service(service)))
+
+    def ended(self, number: int = 1, *, service: str = SERVICE, seconds: float = 60) -> Promotion:
+        """Wait for the end of a service's n-th promotion, and return it."""
+
+        def found() -> Promotion | None:
+            promotions = self.promotions(service)
+            there = len(promotions) >= number and promotions[number - 1].phase.ended
+            return promotions[number - 1] if there else None
+
+        return until(found, f"the end of promotion {number} of {service}", seconds, self.story)
+
+    def event(self, number: int, kind: str, service: str = SERVICE, **data: object) -> Event:
+        """Wait for an event of a service's n-th promotion."""
+
+        def found() -> Event | None:
+            promotions = self.promotions(service)
+            if len(promotions) < number:
+                return None
+            events = self.ledger.events.of(promotions[number - 1].id, kind=kind)
+            return next((e for e in events if data.items() <= e.data.items()), None)
+
+        return until(found, f"{kind} {data} of promotion {number}", say=self.story)
+
+    def state(self, service: str = SERVICE) -> ServiceState:
+        """Observe what is served now, as Envoy says."""
+        return wiring.build_target(self.settings).observe(service)
+
+    def ask(self, body: bytes = b"{}", service: str = SERVICE) -> tuple[int, str]:
+        """Send a request through the front; status 0 where nobody answers."""
+        port = self.settings.serving.port
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+            try:
+                connection.request("POST", "/invocations", body, {"Host": service})
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+            except OSError as error:
+                return 0, str(error)
+
+    @contextmanager
+    def traffic(self, service: str = SERVICE) -> Iterator[Traffic]:
+        """Keep requests coming on two connections."""
+        seen, stop = Traffic(), threading.Event()
+
+        def send() -> None:
+            while not stop.is_set():
+                seen[self.ask(service=service)] += 1
+                stop.wait(0.01)
+
+        threads = [threading.Thread(target=send) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield seen
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        """Call the API as the operator."""
+        token = (self.folder / "laurel.token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        port = self.settings.server.port
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, headers)
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read() or b"{}")
+            return response.status, answer
+
+    def answers(self) -> bool:
+        """Tell whether the receiver answers."""
+        try:
+            return self.call("GET", "/health/ready")[0] == 200
+        except OSError:
+            return False
+
+    def log(self) -> str:
+        """Return the end of what it printed."""
+        return (self.folder / "output.log").read_text(errors="replace")[-4000:]
+
+    def story(self) -> str:
+        """Tell what happened to each promotion, for a test that failed."""
+        lines = []
+        for service in self.services:
+            for promotion in self.promotions(service):
+                waiting = promotion.waiting and promotion.waiting.for_
+                lines.append(f"{promotion.model} {promotion.phase} {promotion.reason} {waiting}")
+                for event in self.ledger.events.of(promotion.id):
+                    data = {k: v for k, v in event.data.items() if k not in {"state", "evidence"}}
+                    lines.append(f"  {event.at:%H:%M:%S.%f} {event.kind} {data}")
+        return "\n".join([*lines, self.log()])
+
+
+def install(folder: Path, mlflow_url: str, cache: Path, **changes: object) -> Path:
+    """Write laurel.yaml and its secrets; ``changes`` are settings of the one service."""
+    folder.mkdir(parents=True, exist_ok=True)
+    front, receiver = free_ports(2)
+    canary = {"steps": [50], "interval": "300ms", "min_samples": 5, "look_every": "50ms"}
+    service = {"name": SERVICE, "model": MODEL, "runtime": "mlflow", "canary": canary} | changes
+    settings = {
+        "mlflow": {"url": mlflow_url, "poll": "500ms"},
+        "serving": {"port": front},
+        "server": {"port": receiver},
+        "worker": {"poll": "50ms", "cache": str(cache)},
+        "services": [service],
+    }
+    (folder / "laurel.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "webhook.secret").write_text(SECRET)
+    (folder / "laurel.key.password").write_text(_PASSWORD)
+    create_key_file(folder / "laurel.key", _PASSWORD)
+    return folder
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports of the loopback that nobody listens on now."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def one_at_a_time(promotions: list[Promotion]) -> bool:
+    """Tell whether no two promotions of a service ran at once."""
+    ran = sorted((p.started_at, p.ended_at) for p in promotions if p.started_at and p.ended_at)
+    return all(before[1] <= after[0] for before, after in itertools.pairwise(ran))
+
+
+def succeeded(promotion: Promotion) -> bool:
+    """Tell whether a promotion ended well."""
+    return promotion.phase is Phase.SUCCEEDED
