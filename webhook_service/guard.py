@@ -3,7 +3,7 @@
 Plain ASGI, because a streamed body must be counted while it arrives.
 """
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,12 +12,12 @@ from webhook_service.problems import problem
 LARGEST_BODY = 1 << 20
 """Bytes; MLflow's largest delivery carries a tag of 5,000 characters."""
 
-_HEADERS = {
-    "cache-control": "no-store",
-    "content-security-policy": "frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
+_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+]
 
 
 class Guard:
@@ -74,9 +74,7 @@ def _require_bounded(size: int) -> None:
 def _protecting(send: Send) -> Send:
     async def protected(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            message["headers"] = [*message.get("headers", ()), *_HEADERS]
         await send(message)
 
     return protected

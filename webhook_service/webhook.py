@@ -15,7 +15,7 @@ from pipeline.errors import (
     StaleDeliveryError,
     UnsignedDeliveryError,
 )
-from webhook_service.access import Receiver, ReceiverParts
+from webhook_service.access import Receiver, receiver_of
 from webhook_service.delivery import Delivery, authenticate
 from webhook_service.events import AliasEvent, Ignored, parse
 from webhook_service.triggers import nearly_watching, watching
@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 
 
 @router.post("/webhooks/mlflow", status_code=202)
-async def mlflow(request: Request, receiver: ReceiverParts) -> Response:
+async def mlflow(request: Request) -> Response:
     """Take a webhook delivery of MLflow; 202 once it is stored, 200 where it asks for nothing."""
+    receiver = await receiver_of(request)
     try:
         delivery = await _authentic(request, receiver)
         event = parse(delivery.body)
