@@ -1,6 +1,7 @@
 """Laurel's HTTP API, from the caller's side; a "no" is a value, everything else an error."""
 
 import json
+from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +22,6 @@ _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 _NOBODY_THERE = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.LocationValueError,
 )
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
@@ -36,10 +36,15 @@ class Client:
     token
         A bearer token; it is sent to this server alone, redirects are not followed.
 
+    Raises
+    ------
+    ConfigurationError
+        Where ``server`` is no URL of http or https.
+
     """
 
     def __init__(self, server: str, token: str) -> None:
-        self.server = server.rstrip("/")
+        self.server = _address(server)
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
@@ -133,3 +138,11 @@ class Client:
                 " program's address?"
             )
         return content
+
+
+def _address(server: str) -> str:
+    with suppress(urllib3.exceptions.LocationParseError):
+        parsed = urllib3.util.parse_url(server)
+        if parsed.scheme in {"http", "https"} and parsed.host:
+            return server.rstrip("/")
+    raise ConfigurationError(f"{server[:200]!r} is no server's address: write http://HOST:PORT")

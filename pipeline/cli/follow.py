@@ -18,9 +18,7 @@ _EVERY = 0.5
 _ENDED = {"succeeded", "failed", "errored", "aborted", "superseded"}
 
 
-def follow(
-    client: "Client", promotion: str, *, pause: Callable[[float], None] = time.sleep
-) -> dict[str, Any]:
+def follow(client: "Client", promotion: str) -> dict[str, Any]:
     """Wait for a promotion's end and return how it stands then.
 
     A server that goes away meanwhile is waited for: the promotion goes on without it, or with it.
@@ -35,7 +33,7 @@ def follow(
                 spin(standing)
             if now is not None and now["phase"] in _ENDED:
                 return now
-            pause(_EVERY)
+            time.sleep(_EVERY)
 
 
 def standing_of(promotion: Mapping[str, Any]) -> str:
