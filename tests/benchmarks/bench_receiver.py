@@ -27,7 +27,7 @@ class Size:
     """How much is measured."""
 
     rounds: int = 3
-    steady: int = 600
+    steady: int = 400
     per_second: int = 200
     throughput: int = 2000
     burst: int = 10_000
