@@ -107,10 +107,12 @@ class Engine:
         """Do something once per attempt: its JSON result, or the one that was recorded before."""
         return DBOS.run_step({"name": name}, do)
 
-    def forget(self, promotion: str, attempt: int) -> None:
+    def forget(self) -> None:
         """Delete the checkpoints of attempts that ended: the ledger has what they left."""
-        ids = [f"{promotion}.{number}" for number in range(1, attempt + 1)]
-        DBOS.delete_workflows(ids)
+        live = self.live()
+        known = DBOS.list_workflows(load_input=False, load_output=False)
+        ended = [each.workflow_id for each in known if _attempt(each.workflow_id) not in live]
+        DBOS.delete_workflows(ended)
 
     def stop(self) -> None:
         """Let go; what runs is taken up again at the next start."""

@@ -8,19 +8,14 @@ refusal or a decision ends the attempt where it stands.
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from pipeline.domain.evidence import Broken, Refused, Stopped, Unknown
-from pipeline.domain.promotion import (
-    Control,
-    ControlKind,
-    Phase,
-    Promotion,
-    TriggerKind,
-)
+from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion
 from pipeline.domain.references import Alias
-from pipeline.errors import LaurelError, TransientError
+from pipeline.errors import LaurelError, TransientError, UnavailableError
 from pipeline.evidence_json import from_json, to_json, told
 from pipeline.ports import Clock, ModelRegistry
 from pipeline.record import Record
@@ -34,7 +29,6 @@ PATIENCE = timedelta(hours=24)
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
 _SLICE = 1.0
-_BY_MACHINE = {TriggerKind.WEBHOOK, TriggerKind.RECONCILER, TriggerKind.ROLLBACK}
 _PHASE = {ControlKind.ABORT: Phase.ABORTED, ControlKind.SUPERSEDE: Phase.SUPERSEDED}
 
 
@@ -113,12 +107,14 @@ class Run:
 
     def confirm(self, registry: ModelRegistry) -> None:
         """Read the alias again before going on; wait while nobody can say what it names."""
-        while isinstance(wanted := self.still_wanted(registry), Unknown):
-            self.record.waiting("mlflow")
-            self._clock.sleep(_SLICE)
-        self.record.waiting(None)
-        if wanted is not None:
-            _unwrap(wanted)
+
+        def asked() -> Stopped | None:
+            answer = self.still_wanted(registry)
+            if isinstance(answer, Unknown):
+                raise UnavailableError("read the alias again", "mlflow", answer.why)
+            return answer
+
+        _unwrap(self._patiently("confirm", asked))
 
     def still_wanted(self, registry: ModelRegistry) -> Stopped | Unknown | None:
         """Tell whether the alias still names this promotion's version (law 1)."""
@@ -149,7 +145,8 @@ class Run:
                 return do()
             except LaurelError as error:
                 _log.exception("%s failed, trying again", what)
-                self.record.note("retry", {"name": what, "why": str(error)})
+                with suppress(LaurelError):  # the ledger may be what is away
+                    self.record.note("retry", {"name": what, "why": str(error)})
                 self._clock.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
 

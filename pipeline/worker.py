@@ -118,9 +118,11 @@ class Worker:
         """Hand every open promotion without a live attempt to the engine (law 8)."""
         waiting = self._ledger.promotions.open()
         live = self._engine.live() if waiting else set()
-        for promotion in waiting:
-            if (promotion.id, promotion.attempt) not in live:
-                self._enqueue(promotion)
+        stranded = [each for each in waiting if (each.id, each.attempt) not in live]
+        if stranded:
+            self._engine.forget()  # among them attempts that died before they could say so
+        for promotion in stranded:
+            self._enqueue(promotion)
 
     def _enqueue(self, promotion: Promotion) -> None:
         attempt = promotion.attempt

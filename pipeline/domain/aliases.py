@@ -119,7 +119,9 @@ def _held(seen: Reading, hold: Hold, version: int, alias: str, from_alias: str |
 
 def _compare(seen: Reading, version: int, alias: str, from_alias: str | None) -> Decision:
     attempted = seen.attempted
-    if attempted is not None and attempted.model.version in {version, _UNREAD}:
+    if attempted is not None and _about_to_tell(attempted, seen.hold):
+        return Settle(Outcome.COALESCED)
+    if attempted is not None and attempted.model.version == version:
         if not attempted.phase.ended:
             return Settle(Outcome.COALESCED)
         if attempted.phase is Phase.SUCCEEDED or not _asked_again(seen, attempted):
@@ -133,6 +135,13 @@ def _compare(seen: Reading, version: int, alias: str, from_alias: str | None) ->
         f"version {version} never held @{from_alias}: "
         f"put @{from_alias} on version {version}, then @{alias} again",
     )
+
+
+def _about_to_tell(attempted: Promotion, hold: Hold | None) -> bool:
+    """Whether a person's promotion has yet to read the alias, and hold the service against it."""
+    unread = attempted.model.version == _UNREAD
+    unheld = attempted.alias is None and hold is None
+    return not attempted.phase.ended and (unread or unheld)
 
 
 def _asked_again(seen: Reading, attempted: Promotion) -> bool:
