@@ -67,9 +67,17 @@ class LockResolver(Protocol):
     """Turns requirements into a hashed lock, and a lock into an installed environment."""
 
     def resolve(
-        self, requirements: Iterable[str], *, runtime: str, python_version: str
+        self,
+        requirements: Iterable[str],
+        *,
+        runtime: str,
+        python_version: str,
+        fresh: bool = False,
     ) -> Lock | Refused:
-        """Resolve to wheels with hashes; a clash is refused in one sentence naming packages."""
+        """Resolve to wheels with hashes; a clash is refused in one sentence naming packages.
+
+        ``fresh`` asks for what the package index has now, whatever was answered before.
+        """
 
     def install(self, lock: Lock, target: Path, *, python: Path) -> None:
         """Install the lock's wheels into ``target`` (site-packages), compiled, reproducibly."""

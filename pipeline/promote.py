@@ -125,7 +125,9 @@ def bake(checked: CheckedModel, run: Run, tools: Tools) -> SignedImage:
     """Make the version's image: locked, built, smoked and signed."""
     plan, images = run.promotion.plan, tools.images
     described = run.step(describe, checked, store=tools.artifacts)
-    locked = run.heavy_step(lock, described, plan=plan, resolver=tools.resolver)
+    locked = run.heavy_step(
+        lock, described, plan=plan, rebuild=run.promotion.rebuild, resolver=tools.resolver
+    )
     run.confirm(tools.models)
     built = run.heavy_step(
         build,

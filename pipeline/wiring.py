@@ -20,6 +20,7 @@ from pipeline.adapters.lock_environments import LockEnvironments
 from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
+from pipeline.adapters.remembered_locks import RememberedLocks
 from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.domain.policy import TrustPolicy
@@ -99,7 +100,7 @@ def build_worker(settings: Settings, ledger: Ledger, *, clock: Clock | None = No
     target, front, rootfs = _local(settings, images)
     models = MlflowRegistry(mlflow := _mlflow(settings))
     store = LayerStore(cache_folder(settings) / "layers")
-    resolver = UvResolver()
+    resolver = RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
     tools = Tools(
         models=models,
         artifacts=MlflowArtifacts(mlflow),

@@ -28,7 +28,12 @@ class UvResolver:
         self._uv = uv.find_uv_bin()
 
     def resolve(
-        self, requirements: Iterable[str], *, runtime: str, python_version: str
+        self,
+        requirements: Iterable[str],
+        *,
+        runtime: str,
+        python_version: str,
+        fresh: bool = True,  # noqa: ARG002 - every answer is
     ) -> Lock | Refused:
         """Resolve to wheels with hashes for one Python; a refusal names the packages."""
         done = self._run(

@@ -17,7 +17,9 @@ _PLAIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*([=<>!~;(][
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 
 
-def lock(described: DescribedModel, *, plan: Plan, resolver: LockResolver) -> LockedModel | Refused:
+def lock(
+    described: DescribedModel, *, plan: Plan, rebuild: bool, resolver: LockResolver
+) -> LockedModel | Refused:
     """Choose the runtime and resolve it together with the model's requirements.
 
     ``runtime: auto`` takes the first of :data:`RUNTIMES` that resolves with this model. Where none
@@ -29,7 +31,7 @@ def lock(described: DescribedModel, *, plan: Plan, resolver: LockResolver) -> Lo
     if refusal:
         return refusal
     for runtime in _candidates(plan.runtime):
-        answer = _resolve(subject, description, runtime, resolver)
+        answer = _resolve(subject, description, runtime, resolver, fresh=rebuild)
         if isinstance(answer, Lock):
             return LockedModel(described, answer)
         refusal = answer
@@ -66,7 +68,12 @@ def _unservable(subject: str, description: ModelDescription, plan: Plan) -> Refu
 
 
 def _resolve(
-    subject: str, description: ModelDescription, runtime: Runtime, resolver: LockResolver
+    subject: str,
+    description: ModelDescription,
+    runtime: Runtime,
+    resolver: LockResolver,
+    *,
+    fresh: bool,
 ) -> Lock | Refused:
     python = minor(description.python_version)
     if _version(description.mlflow_version) < runtime.mlflow_from:
@@ -83,6 +90,7 @@ def _resolve(
         (*description.requirements, *_mlflow(description), *runtime.requirements),
         runtime=runtime.name,
         python_version=python,
+        fresh=fresh,
     )
     if isinstance(answer, Refused):
         return Refused(

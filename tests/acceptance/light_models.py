@@ -95,7 +95,12 @@ class LightResolver:
     """Resolves everything to the light environment (``ports.LockResolver``)."""
 
     def resolve(
-        self, requirements: Iterable[str], *, runtime: str, python_version: str
+        self,
+        requirements: Iterable[str],
+        *,
+        runtime: str,
+        python_version: str,
+        fresh: bool = False,  # noqa: ARG002 - every answer is
     ) -> Lock | Refused:
         """Lock what the model asks for, as it asks for it."""
         text = "\n".join([*requirements, *_ENVIRONMENT.values()])

@@ -63,7 +63,9 @@ class FolderStore:
 class SmallEnvironment:
     """Installs one package (``ports.LockResolver``), as untidy as the mask makes it."""
 
-    def resolve(self, requirements: object, *, runtime: str, python_version: str) -> Lock | Refused:
+    def resolve(
+        self, requirements: object, *, runtime: str, python_version: str, fresh: bool = False
+    ) -> Lock | Refused:
         return Refused(f"{requirements} {runtime} {python_version}: the lock is given here")
 
     def install(self, lock: Lock, target: Path, *, python: Path) -> None:

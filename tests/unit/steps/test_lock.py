@@ -20,12 +20,19 @@ class Resolver:
     def __init__(self, **refused: str) -> None:
         self.refused = refused
         self.asked: list[tuple[str, tuple[str, ...], str]] = []
+        self.fresh = False
 
     def resolve(
-        self, requirements: Iterable[str], *, runtime: str, python_version: str
+        self,
+        requirements: Iterable[str],
+        *,
+        runtime: str,
+        python_version: str,
+        fresh: bool = False,
     ) -> Lock | Refused:
         lines = tuple(requirements)
         self.asked.append((runtime, lines, python_version))
+        self.fresh = fresh
         if runtime in self.refused:
             return Refused(self.refused[runtime], {"resolver": "…"})
         text = "\n".join(lines)
@@ -47,13 +54,13 @@ def saying(model: DescribedModel, **changes: object) -> DescribedModel:
 
 
 def locked(model: DescribedModel, resolver: Resolver, plan: Plan = PLAN) -> Lock:
-    answer = lock(model, plan=plan, resolver=resolver)
+    answer = lock(model, plan=plan, resolver=resolver, rebuild=False)
     assert isinstance(answer, LockedModel), answer
     return answer.lock
 
 
 def refusal(model: DescribedModel, resolver: Resolver, plan: Plan = PLAN) -> str:
-    answer = lock(model, plan=plan, resolver=resolver)
+    answer = lock(model, plan=plan, resolver=resolver, rebuild=False)
     assert isinstance(answer, Refused)
     return answer.reason
 
@@ -81,7 +88,7 @@ def test_where_nothing_resolves_the_model_itself_is_what_the_person_hears_of(
     model: DescribedModel,
 ) -> None:
     resolver = Resolver(mlserver="mlserver clashes", mlflow="docopt has no wheel")
-    answer = lock(model, plan=PLAN, resolver=resolver)
+    answer = lock(model, plan=PLAN, resolver=resolver, rebuild=False)
     assert answer == Refused(
         "fraud/3 with runtime mlflow: docopt has no wheel",
         {"runtime": "mlflow", "resolver": "…"},
@@ -189,3 +196,10 @@ def test_mlflow_is_not_added_twice(model: DescribedModel, line: str) -> None:
     resolver = Resolver()
     locked(saying(model, requirements=(line,)), resolver)
     assert sum("mlflow" in asked.lower() for asked in resolver.asked[0][1]) == 2
+
+
+@pytest.mark.parametrize("rebuild", [True, False])
+def test_a_rebuild_asks_the_package_index_anew(model: DescribedModel, *, rebuild: bool) -> None:
+    resolver = Resolver()
+    lock(model, plan=PLAN, rebuild=rebuild, resolver=resolver)
+    assert resolver.fresh is rebuild
