@@ -52,7 +52,7 @@ def _set_up(installation: Installation, narrator: Narrator, stack: ExitStack) ->
     stack.callback(mlflow.stop)
     scientist = DataScientist(folder, installation.mlflow_url)
     stack.callback(scientist.stop)
-    stack.callback(_down, installation)
+    stack.callback(_down, installation, narrator)
     laurel = installation.up()
     stack.callback(laurel.stop)
     with narrator.waiting("MLflow and Laurel start, three models are trained"):
@@ -133,8 +133,11 @@ def _stay(installation: Installation, narrator: Narrator) -> None:
         return
 
 
-def _down(installation: Installation) -> None:
-    installation.call("down")
+def _down(installation: Installation, narrator: Narrator) -> None:
+    """End Envoy and the model servers, which outlive ``laurel up`` on purpose."""
+    ran = installation.call("down")
+    if ran.returncode:
+        narrator.title(f"laurel down did not end what serves: {ran.stderr.strip()}")
 
 
 @contextmanager

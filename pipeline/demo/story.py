@@ -118,7 +118,7 @@ class Story:
         ended = time.monotonic()
         service = self._laurel.get(f"/services/{SERVICE}")
         self._narrator.say(f"{title}: {promotion['phase']}: {promotion['reason']}")
-        if service["stable"] and not self._traffic.running:
+        if service["stable"] and not self._traffic.running():
             self._traffic.start()
             self._narrator.say(f"traffic begins: {RATE:g} requests a second through Envoy")
         self._wait_for_requests(ended)
@@ -158,7 +158,7 @@ class Story:
 
     def _wait_for_requests(self, since: float) -> None:
         deadline = time.monotonic() + _AFTERWARDS_WITHIN
-        while self._traffic.running and time.monotonic() < deadline:
+        while self._traffic.running() and time.monotonic() < deadline:
             if self._traffic.between(since, time.monotonic()).requests >= _AFTERWARDS:
                 return
             time.sleep(_LOOK_EVERY)

@@ -85,7 +85,6 @@ class Traffic:
             for number in range(CLIENTS)
         ]
 
-    @property
     def running(self) -> bool:
         """Whether anybody asks."""
         return any(thread.is_alive() for thread in self._threads)
