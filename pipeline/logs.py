@@ -1,7 +1,7 @@
 """Logs on stderr: JSON lines for programs, short lines for a person at a terminal.
 
-What a line is about (``promotion``, ``service``, …) is given by ``extra=`` and becomes a key of
-its own; every line of one promotion is found by its id.
+What a line is about (``promotion``, ``service``, ``why``, …) is given by ``extra=`` and becomes a
+key of its own; every line of one promotion is found by its id.
 """
 
 import json
@@ -41,8 +41,11 @@ class PersonsLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
         at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
-        message = click.style(record.getMessage(), fg=_COLOURS.get(record.levelname))
-        line = f"{at}  {_about(record).get('service', 'laurel')!s:<16}  {message}"
+        about = _about(record)
+        said = record.getMessage() + (f": {about['why']}" if "why" in about else "")
+        if record.levelname in _COLOURS:
+            said = click.style(said, fg=_COLOURS[record.levelname])
+        line = f"{at}  {about.get('service', 'laurel')!s:<16}  {said}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -53,8 +56,8 @@ def to_stderr(*, as_json: bool) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for library in _QUIET:
         logging.getLogger(library).setLevel(logging.WARNING)
-    # dbos gives itself a handler, and stops passing records on, wherever it has none.
-    logging.getLogger("dbos").handlers = [handler]
+    # dbos makes itself a handler of its own, in its own form, unless it has one.
+    logging.getLogger("dbos").handlers = [logging.NullHandler()]
     logging.captureWarnings(capture=True)
 
 

@@ -55,7 +55,10 @@ def _write(settings: Path, text: str) -> list[Path]:
     if settings.exists():
         raise ConfigurationError(f"{settings} is there already: edit it, or name another --config")
     folder = settings.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"could not make {folder}: {error.strerror}") from error
     made = []
     if provide_secret(folder / "webhook.secret"):
         made.append(folder / "webhook.secret")

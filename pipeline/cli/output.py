@@ -30,14 +30,16 @@ class Table:
 
 
 def show(result: object, *tables: Table, as_json: bool) -> None:
-    """Print a result: itself for programs, the tables that have rows for people."""
+    """Print a result: itself for programs, tables for people, further ones where they have rows."""
     if as_json:
         print_json(result)
         return
-    for number, table in enumerate(table for table in tables if table.rows):
-        if number:
+    first, *others = tables
+    print_table(first)
+    for table in others:
+        if table.rows:
             click.echo()
-        print_table(table)
+            print_table(table)
 
 
 def print_json(value: object) -> None:

@@ -1,0 +1,47 @@
+import io
+import sys
+
+import pytest
+
+from pipeline.cli.output import Table, plain, show
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_columns_are_aligned_for_grep_and_empty_cells_dashed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(None, Table(("name", "n"), [("fraud", 1), ("x", None), ("", 22)]), as_json=False)
+    assert capsys.readouterr().out == "NAME   N\nfraud  1\nx      -\n-      22\n"
+
+
+def test_tables_without_rows_are_left_out_after_the_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, none = Table(("a",), [("1",)]), Table(("b",), [])
+    show(None, one, none, one, as_json=False)
+    assert capsys.readouterr().out == "A\n1\n\nA\n1\n"
+
+
+def test_a_table_without_rows_shows_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    show(None, Table(("id", "service"), []), as_json=False)
+    assert capsys.readouterr().out == "ID  SERVICE\n"
+
+
+def test_names_cannot_move_a_terminal_s_cursor() -> None:
+    assert plain("fraud\x1b[2J\nmodel") == "fraud [2J model"
+
+
+def test_on_a_terminal_a_phase_has_its_colour_and_markup_is_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    show(None, Table(("phase", "model"), [("failed", "[red]x[/red]")]), as_json=False)
+    assert "\x1b[31mfailed" in terminal.getvalue()
+    assert "[red]x[/red]" in terminal.getvalue()
