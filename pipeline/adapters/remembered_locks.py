@@ -36,7 +36,7 @@ class RememberedLocks:
         python_version: str,
         fresh: bool = False,
     ) -> Lock | Refused:
-        """Return the lock of the last day, unless a fresh one is asked for; refusals are not kept."""
+        """Return the last day's lock, unless a fresh one is asked for; refusals are not kept."""
         asked = sorted(requirements)
         path = self._folder / f"{_name(asked, runtime, python_version)}.json"
         text = None if fresh else self._young(path)

@@ -29,8 +29,8 @@ _LARGEST = 1 << 20
 def describe(checked: CheckedModel, *, store: ArtifactStore) -> DescribedModel | Refused:
     """List the version's files and read what they say of it.
 
-    Refused: files that were deleted or are links, and a model that does not say what it is (no ``MLmodel``,
-    no pyfunc flavor) or what it needs (no ``requirements.txt``).
+    Refused: files that were deleted or are links, and a model that does not say what it is (no
+    ``MLmodel``, no pyfunc flavor) or what it needs (no ``requirements.txt``).
     """
     subject, artifact_uri = str(checked.resolved.model), checked.resolved.artifact_uri
     try:

@@ -64,8 +64,8 @@ class Examination:
         unmet = "; ".join(f"{f.requirement}: {f.why}" for f in self.findings if not f.met)
         over = f" (passed over: {'; '.join(self.passed_over)})" if self.passed_over else ""
         return Refused(
-            f"{self.image} is not to be trusted: {unmet}{over}; promote its version with --rebuild to "
-            "have it made and signed anew",
+            f"{self.image} is not to be trusted: {unmet}{over}; "
+            "promote its version with --rebuild to have it made and signed anew",
             {
                 "findings": [
                     {"requirement": f.requirement, "verdict": f.verdict, "why": f.why}

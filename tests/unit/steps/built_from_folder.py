@@ -66,7 +66,7 @@ class SmallEnvironment:
     def resolve(
         self, requirements: object, *, runtime: str, python_version: str, fresh: bool = False
     ) -> Lock | Refused:
-        return Refused(f"{requirements} {runtime} {python_version}: the lock is given here")
+        return Refused(f"{requirements} {runtime} {python_version} {fresh}: the lock is given")
 
     def install(self, lock: Lock, target: Path, *, python: Path) -> None:
         (target / "package").mkdir()
