@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,13 +24,12 @@ def follow(client: "Client", promotion: str) -> dict[str, Any]:
     A server that goes away meanwhile is waited for: the promotion goes on without it, or with it.
     """
     told = ""
-    with _spinner() as spin:
+    with _teller() as tell:
         while True:
             now, standing = _look(client, promotion)
             if standing != told:
-                click.echo(standing, err=True)
+                tell(standing)
                 told = standing
-                spin(standing)
             if now is not None and now["phase"] in _ENDED:
                 return now
             time.sleep(_EVERY)
@@ -60,23 +59,15 @@ def _look(client: "Client", promotion: str) -> tuple[dict[str, Any] | None, str]
     return now, standing_of(now)
 
 
-def _spinner() -> AbstractContextManager[Callable[[str], None]]:
+@contextmanager
+def _teller() -> Iterator[Callable[[str], None]]:
+    """Lend what tells changes; on a terminal something moves below them."""
     if not sys.stderr.isatty():
-        return nullcontext(lambda _standing: None)
-    return _Spinner()
+        yield lambda standing: click.echo(standing, err=True)
+        return
+    from rich.console import Console
+    from rich.text import Text
 
-
-class _Spinner:
-    """A line that moves while nothing changes."""
-
-    def __enter__(self) -> Callable[[str], None]:
-        from rich.console import Console
-        from rich.status import Status
-        from rich.text import Text
-
-        self._status = Status("", console=Console(stderr=True))
-        self._status.start()
-        return lambda standing: self._status.update(Text(standing))
-
-    def __exit__(self, *_error: object) -> None:
-        self._status.stop()
+    console = Console(stderr=True)
+    with console.status("Ctrl-C ends the waiting, not the promotion"):
+        yield lambda standing: console.print(Text(standing))

@@ -1,7 +1,9 @@
-"""A result on stdout: JSON for programs, a table for people; colour only on a terminal."""
+"""A result on stdout: JSON for programs, a table for people.
+
+Colour is for terminals alone: click leaves it out elsewhere.
+"""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,12 +50,13 @@ def print_json(value: object) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a result for people, or for their ``grep`` where stdout is no terminal."""
-    rows = [[plain(cell) for cell in row] for row in table.rows]
-    if sys.stdout.isatty():
-        _print_rich(table.columns, rows)
-    else:
-        click.echo(aligned([[column.upper() for column in table.columns], *rows]))
+    """Print rows in columns as wide as their widest text, for people and for their ``grep``."""
+    heading = [column.upper() for column in table.columns]
+    rows = [heading, *([plain(cell) for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [_coloured(cell, width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
 
 
 def plain(cell: object) -> str:
@@ -62,23 +65,6 @@ def plain(cell: object) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Write rows in columns as wide as their widest text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    shown = RichTable(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        shown.add_column(column.upper(), overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-    Console().print(shown)
+def _coloured(cell: str, width: int) -> str:
+    padded = cell.ljust(width)
+    return click.style(padded, fg=_COLOURS[cell]) if cell in _COLOURS else padded

@@ -86,3 +86,18 @@ def test_every_verb_says_what_it_does_in_a_sentence_and_prints_json_on_request(v
     assert {"--json", "--config", "--server"} <= {
         option for parameter in command.params for option in parameter.opts
     }
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_demo_s_own_verdict_is_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    asked: list[dict[str, bool]] = []
+
+    def run(**how: bool) -> int:
+        asked.append(how)
+        return code
+
+    monkeypatch.setattr("pipeline.demo.run", run)  # the real one is run by tests/acceptance
+    assert laurel("demo", "--keep").exit_code == code
+    assert asked == [{"keep": True, "json": False}]

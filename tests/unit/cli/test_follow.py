@@ -90,4 +90,5 @@ def test_on_a_terminal_something_moves_while_nothing_changes(
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm-256color")
     assert follow(Scripted(_RUNNING, _ENDED), "p-1") == _ENDED
-    assert "\x1b[" in terminal.getvalue()
+    assert "Ctrl-C ends the waiting, not the promotion" in terminal.getvalue()
+    assert "fraud promotion failed: errors rose\n" in terminal.getvalue()

@@ -1,8 +1,10 @@
 import io
 import sys
 
+import click
 import pytest
 
+from pipeline.cli.exits import Laurel
 from pipeline.cli.output import Table, plain, show
 
 
@@ -35,13 +37,25 @@ def test_names_cannot_move_a_terminal_s_cursor() -> None:
     assert plain("fraud\x1b[2J\nmodel") == "fraud [2J model"
 
 
-def test_on_a_terminal_a_phase_has_its_colour_and_markup_is_text(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def coloured(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Print a table on a terminal."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    show(None, Table(("phase", "model"), [("failed", "[red]x[/red]")]), as_json=False)
-    assert "\x1b[31mfailed" in terminal.getvalue()
-    assert "[red]x[/red]" in terminal.getvalue()
+    show(None, Table(("phase", "model"), [("failed", "[red]x"), ("odd", "")]), as_json=False)
+    return terminal.getvalue()
+
+
+def test_on_a_terminal_a_phase_has_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert coloured(monkeypatch) == "PHASE   MODEL\n\x1b[31mfailed\x1b[0m  [red]x\nodd     -\n"
+
+
+def test_colour_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    @click.command()
+    def verb() -> None:
+        shown.append(coloured(monkeypatch))
+
+    shown: list[str] = []
+    Laurel(commands={"verb": verb}).main(["verb"], standalone_mode=False)
+    assert shown == ["PHASE   MODEL\nfailed  [red]x\nodd     -\n"]
