@@ -57,7 +57,7 @@ bench: dev ## each figure a ratio against its peer; writes tests/benchmarks/RESU
 	$(BIN)/python -m tests.benchmarks
 
 demo: dev ## the whole product on this machine: no cluster, no account, no container engine
-	$(BIN)/laurel demo
+	$(BIN)/laurel demo $(if $(KEEP),--keep)
 
 clean: ## remove the environment and caches of the checkout
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
