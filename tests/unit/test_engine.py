@@ -1,0 +1,165 @@
+"""The durable engine: order, one per service, once per attempt, and what a killed process left."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine import Engine
+from pipeline.errors import ConfigurationError
+from tests.fakes.local_machine import eventually
+
+pytestmark = pytest.mark.xdist_group("engine")  # DBOS is one per process
+ROOT = Path(__file__).parents[2]
+
+
+class Journal:
+    """Notes what ran; promotions named ``wait…`` go on until :attr:`go`."""
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[str, int]] = []
+        self.running = 0
+        self.go = threading.Event()
+        self.fails: set[str] = set()
+
+    def carry_out(self, promotion: str, attempt: int) -> None:
+        self.ran.append((promotion, attempt))
+        self.running += 1
+        try:
+            if promotion.startswith("wait"):
+                self.go.wait(20)
+            if promotion in self.fails:
+                raise ValueError(promotion)
+        finally:
+            self.running -= 1
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.ran]
+
+
+@contextmanager
+def started(folder: Path, carry_out: Callable[[str, int], None]) -> Iterator[Engine]:
+    engine = Engine(folder / "engine.db", carry_out, poll=0.02)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+def test_promotions_of_a_service_run_one_at_a_time_in_the_order_of_their_sequence(
+    tmp_path: Path,
+) -> None:
+    journal = Journal()
+    with started(tmp_path, journal.carry_out) as engine:
+        engine.enqueue("wait", 1, service="fraud", sequence=1)
+        eventually(lambda: journal.running == 1)
+        for sequence in (4, 2, 3):
+            engine.enqueue(f"p-{sequence}", 1, service="fraud", sequence=sequence)
+        engine.enqueue("other", 1, service="churn", sequence=1)
+        eventually(lambda: "other" in journal.names())
+        assert journal.names() == ["wait", "other"]
+        assert {name for name, _ in engine.live()} >= {"wait", "p-2", "p-3", "p-4"}
+        journal.go.set()
+        eventually(lambda: len(journal.ran) == 5)
+        eventually(lambda: engine.live() == set())
+    assert journal.names() == ["wait", "other", "p-2", "p-3", "p-4"]
+
+
+def test_the_same_attempt_asked_for_twice_runs_once(tmp_path: Path) -> None:
+    journal = Journal()
+    with started(tmp_path, journal.carry_out) as engine:
+        for _ in range(3):
+            engine.enqueue("p-1", 1, service="fraud", sequence=1)
+        engine.enqueue("p-1", 2, service="fraud", sequence=1)
+        eventually(lambda: engine.live() == set())
+    assert journal.ran == [("p-1", 1), ("p-1", 2)]
+
+
+def test_an_attempt_that_died_runs_again_once_it_was_forgotten(tmp_path: Path) -> None:
+    journal = Journal()
+    journal.fails.add("p-1")
+    with started(tmp_path, journal.carry_out) as engine:
+        engine.enqueue("p-1", 1, service="fraud", sequence=1)
+        engine.enqueue("wait", 1, service="churn", sequence=1)
+        eventually(lambda: engine.live() == {("wait", 1)} and len(journal.ran) == 2)
+        journal.fails.clear()
+        engine.forget()
+        engine.enqueue("p-1", 1, service="fraud", sequence=1)
+        eventually(lambda: journal.names().count("p-1") == 2)
+        assert engine.live() >= {("wait", 1)}
+        journal.go.set()
+        eventually(lambda: engine.live() == set())
+
+
+KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from pipeline.engine import Engine
+
+def carry_out(promotion, attempt):
+    print(engine.step("before", lambda: "before was done"), flush=True)
+    engine.step("middle", die if sys.argv[2] == "dies" else str)
+    print("ended", promotion, attempt, flush=True)
+    ended.set()
+
+def die():
+    print("middle", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+ended = threading.Event()
+engine = Engine(Path(sys.argv[1]), carry_out, poll=0.02)
+engine.start()
+if sys.argv[2] == "dies":
+    engine.enqueue("p-1", 1, service="fraud", sequence=1)
+ended.wait(30)
+engine.stop()
+"""
+
+
+def test_what_a_killed_process_left_goes_on_by_itself_after_its_last_checkpoint(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "engine.db")]
+    first = subprocess.run(
+        [*command, "dies"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert first.returncode == -signal.SIGKILL, first.stderr
+    second = subprocess.run(
+        [*command, "lives"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert first.stdout.splitlines() == ["before was done", "middle"]
+    assert second.stdout.splitlines() == ["before was done", "ended p-1 1"]
+
+
+def test_a_second_worker_is_refused_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    with started(tmp_path, Journal().carry_out):
+        second = Engine(tmp_path / "engine.db", Journal().carry_out)
+        with pytest.raises(ConfigurationError, match="another worker runs on engine"):
+            second.start()
+    with started(tmp_path, Journal().carry_out):
+        pass
+
+
+def test_an_engine_that_was_not_started_takes_nothing(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine.db", Journal().carry_out)
+    with pytest.raises(RuntimeError, match="has not been started"):
+        engine.enqueue("p-1", 1, service="fraud", sequence=1)
+    engine.stop()
+
+
+def test_a_deleted_file_costs_checkpoints_and_nothing_else(tmp_path: Path) -> None:
+    journal = Journal()
+    with started(tmp_path, journal.carry_out) as engine:
+        engine.enqueue("p-1", 1, service="fraud", sequence=1)
+        eventually(lambda: engine.live() == set() and len(journal.ran) == 1)
+    for file in tmp_path.glob("engine.db*"):
+        file.unlink()
+    with started(tmp_path, journal.carry_out) as engine:
+        engine.enqueue("p-1", 1, service="fraud", sequence=1)
+        eventually(lambda: len(journal.ran) == 2)

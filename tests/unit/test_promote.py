@@ -1,0 +1,391 @@
+"""One promotion, top to bottom, on fakes: what each bad and good end leaves behind."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.domain.evidence import Refused
+from pipeline.domain.plan import OnReturn
+from pipeline.domain.promotion import ControlKind, Phase, TriggerKind
+from pipeline.domain.references import Digest, ImageRef
+from pipeline.domain.serving import Readiness, ServiceState
+from pipeline.errors import ForbiddenError, PermanentError, UnavailableError
+from pipeline.promote import STEPS
+from pipeline.trust.keys import PrivateKey
+from tests.fakes.metrics import Behaviour
+from tests.unit.promotion_scene import MODEL, PLAN, SERVICE, InMemoryCheckpoints, Scene, scene
+
+FIRST_DEPLOY = [
+    *("resolve", "check", "recall", "describe", "lock", "build", "smoke", "sign"),
+    *("verify", "remember", "observe", "attest_deployment", "deploy", "canary", "complete"),
+]
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Scene]:
+    with scene(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def serving(one: Scene) -> Scene:
+    """Version 1 serves; version 2 waits to be promoted."""
+    assert one.promote(1).phase is Phase.SUCCEEDED
+    return one
+
+
+def test_a_first_deploy_takes_everything_at_once(one: Scene) -> None:
+    ended = one.promote(1)
+    assert (ended.phase, ended.reason) == (Phase.SUCCEEDED, "fraud serves scorer/1")
+    assert one.serves == (1, 0)
+    assert one.target.shifts == []
+    assert one.steps() == FIRST_DEPLOY
+
+
+def test_every_step_that_runs_is_told_by_laurel_steps(one: Scene) -> None:
+    one.promote(1)
+    told = {name for name, _ in STEPS}
+    assert set(one.steps()) - {"remember", "observe"} == told - {"restore"}
+
+
+def test_a_second_version_rises_through_its_canary(serving: Scene) -> None:
+    assert serving.promote(2).phase is Phase.SUCCEEDED
+    assert serving.target.shifts == [10, 50]
+    assert serving.serves == (2, 0)
+    first, second = serving.promotions
+    assert second.previous_image == first.image
+    assert None not in {second.artifact_digest, second.lock_digest, second.base_digest}
+    assert second.run_id == "run-2"
+
+
+def refuse_check(made: Scene) -> None:
+    made.plan = replace(PLAN, required_tags={"approved": "yes"})
+
+
+def refuse_describe(made: Scene) -> None:
+    made.files.folder = made.files.folder.parent / "nothing-here"
+
+
+def refuse_lock(made: Scene) -> None:
+    made.resolver.refusal = Refused("a clashes with b")
+
+
+def refuse_smoke(made: Scene) -> None:
+    made.runner.status = 500
+
+
+def refuse_verify(made: Scene) -> None:
+    made.at_step("verify", made.images.listed.clear)
+
+
+def refuse_deploy(made: Scene) -> None:
+    made.target.answers = [(Readiness.FAILED, "out of memory")]
+
+
+def refuse_canary(made: Scene) -> None:
+    made.metrics.behaviour["fraud-00002"] = Behaviour(failing=0.5)
+
+
+@pytest.mark.parametrize(
+    "refuse",
+    [
+        *(refuse_check, refuse_describe, refuse_lock, refuse_smoke),
+        *(refuse_verify, refuse_deploy, refuse_canary),
+    ],
+)
+def test_a_no_ends_failed_with_stable_untouched(
+    serving: Scene, refuse: Callable[[Scene], None]
+) -> None:
+    refuse(serving)
+    ended = serving.promote(2)
+    assert ended.phase is Phase.FAILED
+    assert serving.steps()[-1] == refuse.__name__.removeprefix("refuse_")
+    assert serving.serves == (1, 0)
+    assert serving.target.observe(SERVICE).canary is None
+
+
+def test_a_deleted_version_fails_with_one_sentence_that_says_what_to_do(serving: Scene) -> None:
+    accepted = serving.accept(2)
+    del serving.models.versions[accepted.model]
+    ended = serving.run(accepted)
+    assert (ended.phase, ended.reason) == (
+        Phase.FAILED,
+        "scorer/2 is not in MLflow any more: register it again and move the alias",
+    )
+    assert serving.serves == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "fault", [ForbiddenError("list files", "scorer/2", "ask for access"), ValueError("oops")]
+)
+def test_a_fault_ends_errored_and_says_what_to_do(serving: Scene, fault: Exception) -> None:
+    serving.files.fault = fault
+    ended = serving.promote(2)
+    assert ended.phase is Phase.ERRORED
+    assert "ask for access" in ended.reason or "see the log" in ended.reason
+    assert serving.serves == (1, 0)
+
+
+@pytest.mark.parametrize("step", FIRST_DEPLOY)
+@pytest.mark.parametrize("kind", list(ControlKind))
+def test_a_decision_ends_it_at_the_next_boundary_with_stable_serving(
+    serving: Scene, step: str, kind: ControlKind
+) -> None:
+    serving.at_step(step, lambda: serving.decide(kind))
+    ended = serving.promote(2)
+    if step == "complete":  # too late: it is done
+        assert (ended.phase, serving.serves) == (Phase.SUCCEEDED, (2, 0))
+        return
+    phase = Phase.ABORTED if kind is ControlKind.ABORT else Phase.SUPERSEDED
+    assert (ended.phase, ended.reason) == (phase, "not this one")
+    assert serving.serves == (1, 0)
+    assert serving.steps()[-1] == step
+
+
+def test_an_alias_that_moved_before_the_build_supersedes(serving: Scene) -> None:
+    serving.at_step("lock", lambda: serving.models.point(MODEL, "champion", 3))
+    ended = serving.promote(2)
+    assert (ended.phase, ended.reason) == (
+        Phase.SUPERSEDED,
+        "scorer@champion names version 3 now",
+    )
+    assert "build" not in serving.steps()
+
+
+def test_an_alias_that_moved_during_the_canary_supersedes_before_the_next_raise(
+    serving: Scene,
+) -> None:
+    serving.at_step("canary", lambda: serving.models.point(MODEL, "champion", 3))
+    assert serving.promote(2).phase is Phase.SUPERSEDED
+    assert serving.target.shifts == []
+    assert serving.serves == (1, 0)
+
+
+def test_while_mlflow_is_away_the_build_waits_and_the_promotion_says_so(serving: Scene) -> None:
+    waited: list[str] = []
+
+    def back_after_a_while(_seconds: float) -> None:
+        waiting = serving.promotions[-1].waiting
+        waited.append("" if waiting is None else waiting.for_)
+        serving.models.away = len(waited) < 5
+
+    def away() -> None:
+        serving.models.away = True
+        serving.clock.passing.append(back_after_a_while)
+
+    serving.at_step("lock", away)
+    assert serving.promote(2).phase is Phase.SUCCEEDED
+    assert waited[0] == "mlflow"
+    assert serving.promotions[-1].waiting is None
+
+
+def test_a_right_that_is_missing_while_the_alias_is_read_again_ends_errored(
+    serving: Scene,
+) -> None:
+    def forbid() -> None:
+        raise ForbiddenError("read the alias", "scorer@champion", "mend the token")
+
+    def forbidden() -> None:
+        serving.models.at_read = forbid
+
+    serving.at_step("lock", forbidden)
+    ended = serving.promote(2)
+    assert ended.phase is Phase.ERRORED
+    assert "mend the token" in ended.reason
+
+
+def test_the_same_version_again_is_its_recorded_image_and_reads_no_file(serving: Scene) -> None:
+    serving.promote(2)
+    image, reads = serving.promotions[1].image, serving.files.read_files
+    serving.promote(1)
+    serving.promote(2)
+    assert serving.promotions[3].image == image
+    assert serving.files.read_files == reads
+    assert not {"describe", "lock", "build", "smoke", "sign"} & set(serving.steps())
+
+
+def test_rebuild_makes_a_new_image_and_a_new_canary(serving: Scene) -> None:
+    assert serving.promote(1, rebuild=True).phase is Phase.SUCCEEDED
+    first, second = serving.promotions
+    assert second.image != first.image
+    assert serving.target.shifts == [10, 50]
+
+
+@pytest.mark.parametrize("on_return", list(OnReturn))
+def test_an_alias_that_returns_does_what_on_return_says(
+    serving: Scene, on_return: OnReturn
+) -> None:
+    serving.promote(2)
+    serving.target.shifts.clear()
+    serving.plan = replace(PLAN, on_return=on_return)
+    assert serving.promote(1).phase is Phase.SUCCEEDED
+    assert serving.serves == (1, 0)
+    assert serving.target.shifts == ([] if on_return is OnReturn.ROLLBACK else [10, 50])
+
+
+def test_what_serves_already_is_recorded_as_such_and_nothing_moves(serving: Scene) -> None:
+    ended = serving.promote(1)
+    assert (ended.phase, ended.reason) == (Phase.SUCCEEDED, "fraud already serves scorer/1")
+    assert "deploy" not in serving.steps()
+
+
+def test_a_lost_ledger_finds_the_verified_image_serving_and_moves_nothing(
+    serving: Scene, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    with scene(tmp_path / "new", images=serving.images, target=serving.target) as found:
+        ended = found.promote(1)
+    assert (ended.phase, ended.reason) == (Phase.SUCCEEDED, "fraud already serves scorer/1")
+
+
+def test_a_lost_ledger_starts_a_canary_from_the_laurel_image_that_serves(
+    serving: Scene, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    with scene(tmp_path / "new", images=serving.images, target=serving.target) as found:
+        found.ledger.states.observed(serving.target.observe(SERVICE), found.clock.now())
+        assert found.promote(2).phase is Phase.SUCCEEDED
+        assert found.promotions[0].sequence == 2
+    assert serving.target.shifts == [10, 50]
+
+
+def test_a_service_that_serves_something_foreign_is_left_alone(
+    one: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = ServiceState(SERVICE, "http://fraud.test", foreign="docker.io/someone/else")
+    monkeypatch.setattr(one.target, "observe", lambda _service: foreign)
+    ended = one.promote(1)
+    assert ended.phase is Phase.FAILED
+    assert "docker.io/someone/else, which Laurel did not put there" in ended.reason
+    assert not {"attest_deployment", "deploy"} & set(one.steps())
+    assert one.target.services == {}
+
+
+def test_a_rollback_verifies_and_moves_without_build_or_analysis(serving: Scene) -> None:
+    serving.promote(2)
+    serving.target.shifts.clear()
+    ended = serving.roll_back_to(serving.promotions[0].image)
+    assert (ended.phase, ended.reason) == (Phase.SUCCEEDED, "fraud serves scorer/1")
+    moving = ["recorded", "verify", "observe", "attest_deployment", "deploy", "complete"]
+    assert serving.steps() == moving
+    assert serving.target.shifts == []
+    assert serving.serves == (1, 0)
+
+
+def test_a_rollback_that_does_not_verify_leaves_the_traffic(serving: Scene) -> None:
+    serving.promote(2)
+    serving.policy_key = PrivateKey.generate()
+    ended = serving.roll_back_to(serving.promotions[0].image)
+    assert ended.phase is Phase.FAILED
+    assert serving.serves == (2, 0)
+
+
+def test_a_rollback_to_nothing_or_to_what_is_gone_leaves_the_traffic(serving: Scene) -> None:
+    assert serving.roll_back_to(None).phase is Phase.FAILED
+    gone = ImageRef("ml/fraud", Digest.of(b"never pushed"))
+    assert serving.roll_back_to(gone).phase in {Phase.FAILED, Phase.ERRORED}
+    assert serving.serves == (1, 0)
+
+
+def test_a_first_deploy_that_is_never_ready_fails_and_is_removed(one: Scene) -> None:
+    one.target.answers = [(Readiness.STARTING, "loading")] * 10_000
+    ended = one.promote(1)
+    assert ended.phase is Phase.FAILED
+    assert "was not ready within 600 s" in ended.reason
+    assert one.serves == (None, 0)
+    assert one.target.services[SERVICE].revisions == {}
+
+
+def test_a_request_by_alias_is_of_the_version_that_it_names_when_it_starts(one: Scene) -> None:
+    accepted = one.accept(2)
+    accepted = one.accept(2, model=replace(accepted.model, version=0))
+    assert one.run(accepted).phase is Phase.SUCCEEDED
+    assert one.promotions[-1].model.version == 2
+    assert one.serves == (2, 0)
+
+
+@pytest.mark.parametrize(("named", "held"), [(1, True), (2, False), (None, True)])
+def test_a_version_promoted_by_hand_holds_its_service_where_the_alias_names_another(
+    serving: Scene, named: int | None, *, held: bool
+) -> None:
+    accepted = serving.accept(2, alias=None)
+    trigger = replace(accepted.trigger, kind=TriggerKind.CLI, actor="ada")
+    accepted = serving.accept(2, alias=None, trigger=trigger)
+    serving.models.point(MODEL, "champion", named)
+    assert serving.run(accepted).phase is Phase.SUCCEEDED
+    hold = serving.ledger.holds.get(SERVICE)
+    assert (hold is not None) == held
+    assert hold is None or (hold.actor, hold.alias_version) == ("ada", named)
+
+
+def test_traffic_is_put_back_however_often_that_takes(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_canary(serving)
+    restore, failures = serving.target.restore, [1] * 5
+
+    def reluctant(service: str, sequence: int) -> None:
+        if failures:
+            failures.pop()
+            raise PermanentError("restore", service, "the target is being upgraded")
+        restore(service, sequence)
+
+    monkeypatch.setattr(serving.target, "restore", reluctant)
+    assert serving.promote(2).phase is Phase.FAILED
+    retries = serving.ledger.events.of(serving.promotions[-1].id, kind="retry")
+    assert len(retries) == 5
+    assert serving.target.observe(SERVICE).canary is None
+
+
+def test_traffic_is_put_back_even_while_the_ledger_takes_no_notes(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_canary(serving)
+    restore, failures = serving.target.restore, [1]
+
+    def reluctant(service: str, sequence: int) -> None:
+        if failures:
+            failures.pop()
+            monkeypatch.setattr(serving.ledger.events, "append", full)
+            raise UnavailableError("restore", service, "wait")
+        restore(service, sequence)
+
+    def full(*_event: object) -> None:
+        raise UnavailableError("use the ledger", "disk full", "free disk space")
+
+    monkeypatch.setattr(serving.target, "restore", reluctant)
+    assert serving.promote(2).phase is Phase.FAILED
+    assert serving.target.observe(SERVICE).canary is None
+
+
+def test_a_restored_attempt_verifies_anew_and_repeats_no_finished_step(serving: Scene) -> None:
+    accepted, checkpoints = serving.accept(2), InMemoryCheckpoints()
+
+    class Crash(BaseException):
+        """The worker is killed."""
+
+    def crash() -> None:
+        raise Crash
+
+    serving.at_step("deploy", crash)
+    with pytest.raises(Crash):
+        serving.run(accepted, checkpoints)
+    serving.at_step("deploy", lambda: None)
+    del serving.ledger.events.append  # the hook goes
+    assert serving.run(accepted, checkpoints).phase is Phase.SUCCEEDED
+    steps = serving.steps()
+    assert steps.count("verify") == 2
+    assert steps.count("build") == steps.count("smoke") == 1
+    assert steps.count("deploy") == 2
+
+
+def test_an_image_tampered_with_between_two_lives_takes_no_traffic(serving: Scene) -> None:
+    accepted, checkpoints = serving.accept(2), InMemoryCheckpoints()
+    serving.at_step("verify", lambda: serving.decide(ControlKind.ABORT))
+    serving.run(accepted, checkpoints)
+    serving.images.listed.clear()
+    again = serving.accept(2)
+    assert serving.run(again, checkpoints).phase is Phase.FAILED
+    assert serving.serves == (1, 0)

@@ -1,0 +1,166 @@
+"""The worker: hands what was accepted to the engine, once, and takes up what others left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.domain.promotion import Phase
+from pipeline.errors import ConfigurationError, UnavailableError
+from pipeline.reconciler import Reconciler
+from pipeline.worker import Worker
+from tests.fakes.local_machine import eventually
+from tests.unit.promotion_scene import MODEL, SERVICE, Scene, refuse, scene
+
+pytestmark = pytest.mark.xdist_group("engine")  # DBOS is one per process
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Scene]:
+    with scene(tmp_path) as made:
+        yield made
+
+
+def worker_of(one: Scene, folder: Path) -> Worker:
+    plans = {SERVICE: one.plan}
+    reconciler = Reconciler(one.ledger, one.models, plans, one.clock, timedelta(seconds=0))
+    return Worker(
+        one.ledger,
+        one.tools,
+        reconciler,
+        plans,
+        checkpoints=folder / "engine.db",
+        heavy=1,
+        poll=0.02,
+    )
+
+
+@contextmanager
+def working(one: Scene, folder: Path) -> Iterator[Worker]:
+    worker = worker_of(one, folder)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def ended(one: Scene, count: int) -> bool:
+    return sum(promotion.phase.ended for promotion in one.promotions) == count
+
+
+def test_an_alias_that_moves_is_carried_out_and_told(one: Scene, tmp_path: Path) -> None:
+    with working(one, tmp_path) as worker:
+        one.models.point(MODEL, "champion", 1)
+        worker.wake()
+        eventually(lambda: ended(one, 1), "the first's end")
+        one.models.point(MODEL, "champion", 2)
+        worker.wake()
+        eventually(lambda: ended(one, 2), "the second's end")
+        eventually(lambda: not one.ledger.promotions.untold(), "MLflow's tags")
+    assert [p.phase for p in one.promotions] == [Phase.SUCCEEDED] * 2
+    assert one.serves == (2, 0)
+    observed = one.ledger.states.get(SERVICE)
+    assert observed is not None
+    assert observed[0] == one.target.observe(SERVICE)
+
+
+def test_what_was_accepted_while_nobody_worked_is_taken_up(one: Scene, tmp_path: Path) -> None:
+    one.accept(1)
+    with working(one, tmp_path):
+        eventually(lambda: ended(one, 1), "its end")
+    assert one.promotions[0].attempt == 1
+
+
+def test_what_ran_when_its_checkpoints_were_lost_is_a_new_attempt(
+    one: Scene, tmp_path: Path
+) -> None:
+    accepted = one.accept(1)
+    one.ledger.promotions.change(accepted.id, phase=Phase.RUNNING)
+    with working(one, tmp_path):
+        eventually(lambda: ended(one, 1), "its end")
+    assert (one.promotions[0].phase, one.promotions[0].attempt) == (Phase.SUCCEEDED, 2)
+
+
+def test_an_attempt_that_dies_unsaid_is_begun_anew(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, full = one.ledger.promotions.change, [1, 1]
+
+    def unwritable(promotion: str, **fields: object) -> object:
+        if full and fields.get("phase") is Phase.RUNNING:
+            full.pop()
+            raise UnavailableError("use the ledger", "disk full", "free disk space")
+        return change(promotion, **fields)
+
+    monkeypatch.setattr(one.ledger.promotions, "change", unwritable)
+    one.accept(1)
+    with working(one, tmp_path):
+        eventually(lambda: ended(one, 1), "its end")
+    assert one.promotions[0].phase is Phase.SUCCEEDED
+
+
+def test_a_loop_that_fails_is_tried_again(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    unsettled, faults = one.ledger.deliveries.unsettled, [1, 1, 1]
+
+    def away() -> object:
+        if faults:
+            faults.pop()
+            raise UnavailableError("use the ledger", "locked", "wait")
+        return unsettled()
+
+    monkeypatch.setattr(one.ledger.deliveries, "unsettled", away)
+    one.models.point(MODEL, "champion", 1)
+    with working(one, tmp_path):
+        eventually(lambda: ended(one, 1), "its end")
+    assert "reconcile failed, trying again" in caplog.text
+
+
+def test_a_target_that_cannot_be_observed_leaves_what_was_seen_before(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.promote(1)
+    seen = one.target.observe(SERVICE)
+    one.ledger.states.observed(seen, one.clock.now())
+
+    def away(_service: str) -> object:
+        raise UnavailableError("observe", SERVICE, "start Envoy")
+
+    monkeypatch.setattr(one.target, "observe", away)
+    with working(one, tmp_path):
+        pass
+    known = one.ledger.states.get(SERVICE)
+    assert known is not None
+    assert known[0] == seen
+
+
+def test_a_bad_end_is_recorded_with_its_reason(one: Scene, tmp_path: Path) -> None:
+    refuse(one)
+    one.models.point(MODEL, "champion", 1)
+    with working(one, tmp_path):
+        eventually(lambda: ended(one, 1), "its end")
+    (promotion,) = one.promotions
+    assert promotion.phase is Phase.FAILED
+    assert "answers its own logged example with 500" in promotion.reason
+    assert promotion.ended_at is not None
+
+
+def test_an_ended_promotion_is_not_carried_out_again(one: Scene, tmp_path: Path) -> None:
+    one.promote(1)
+    steps = one.steps()
+    worker = worker_of(one, tmp_path)
+    for promotion, attempt in ((one.promotions[0].id, 1), ("never-heard-of", 1)):
+        worker._carry_out(promotion, attempt)
+    assert one.steps() == steps
+
+
+def test_two_workers_on_one_file_are_refused(one: Scene, tmp_path: Path) -> None:
+    with (
+        working(one, tmp_path),
+        pytest.raises(ConfigurationError, match="another worker"),
+    ):
+        worker_of(one, tmp_path).start()
