@@ -98,7 +98,8 @@ def install(folder: Path) -> Installation:
 
 def _settings(made: Installation) -> dict[str, Any]:
     return {
-        "mlflow": {"url": made.mlflow_url},
+        # A poll may find a move before its webhook does; here the webhook is what is shown.
+        "mlflow": {"url": made.mlflow_url, "poll": "5m"},
         "serving": {
             "target": "local",
             "port": made.front_port,
