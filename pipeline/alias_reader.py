@@ -21,6 +21,7 @@ class AliasReader:
         self._registry = registry
         self._ledger = ledger
         self._clock = clock
+        self._unreadable: dict[str, str] = {}
 
     def read(self, plans: Sequence[Plan]) -> dict[str, int | None]:
         """Read the alias of each service; a service whose alias cannot be read is left out."""
@@ -33,9 +34,18 @@ class AliasReader:
             try:
                 found |= self._one(group[0]) if len(group) == 1 else self._map(group)
             except StepError as error:
-                names = [plan.service for plan in group]
-                _log.warning("aliases not readable", extra={"services": names, "why": str(error)})
+                self._tell([plan.service for plan in group], error)
+        for service in found.keys() & self._unreadable.keys():
+            del self._unreadable[service]
+            _log.info("alias readable again", extra={"service": service})
         return found
+
+    def _tell(self, services: Sequence[str], error: StepError) -> None:
+        """Say once per outage, not once per look, that an alias cannot be read."""
+        for service in services:
+            if self._unreadable.get(service) != str(error):
+                _log.warning("alias not readable: %s", error, extra={"service": service})
+            self._unreadable[service] = str(error)
 
     def _one(self, plan: Plan) -> dict[str, int | None]:
         """Read the challenger first: a version that moves on to champion meanwhile is seen."""

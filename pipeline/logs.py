@@ -58,6 +58,7 @@ def to_stderr(*, as_json: bool) -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     # dbos makes itself a handler of its own, in its own form, unless it has one.
     logging.getLogger("dbos").handlers = [logging.NullHandler()]
+    logging.getLogger("dbos").propagate = True
     logging.captureWarnings(capture=True)
 
 

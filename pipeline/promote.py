@@ -124,7 +124,7 @@ def roll_back(run: Run, tools: Tools) -> str:
 def bake(checked: CheckedModel, run: Run, tools: Tools) -> SignedImage:
     """Make the version's image: locked, built, smoked and signed."""
     plan, images = run.promotion.plan, tools.images
-    described = run.step(describe, checked, store=tools.artifacts)
+    described = run.step(describe, checked, store=run.interruptible(tools.artifacts))
     locked = run.heavy_step(
         lock, described, plan=plan, rebuild=run.promotion.rebuild, resolver=tools.resolver
     )
@@ -133,12 +133,12 @@ def bake(checked: CheckedModel, run: Run, tools: Tools) -> SignedImage:
         build,
         locked,
         plan=plan,
-        store=tools.artifacts,
+        store=run.interruptible(tools.artifacts),
         environments=tools.environments,
         bases=tools.bases,
         registry=images,
     )
-    smoked = run.heavy_step(smoke, built, plan=plan, runner=tools.runner, clock=tools.clock)
+    smoked = run.heavy_step(smoke, built, plan=plan, runner=tools.runner, clock=run.clock)
     return run.step(
         sign,
         smoked,

@@ -17,7 +17,8 @@ from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion
 from pipeline.domain.references import Alias
 from pipeline.errors import LaurelError, TransientError, UnavailableError
 from pipeline.evidence_json import from_json, to_json, told
-from pipeline.ports import Clock, ModelRegistry
+from pipeline.interrupts import Interrupted, InterruptibleClock, InterruptibleStore
+from pipeline.ports import ArtifactStore, Clock, ModelRegistry
 from pipeline.record import Record
 
 P = ParamSpec("P")
@@ -66,6 +67,7 @@ class Run:
         heavy: threading.Semaphore,
     ) -> None:
         self.record = record
+        self.clock = InterruptibleClock(clock, record.control)
         self._checkpoints = checkpoints
         self._clock = clock
         self._heavy = heavy
@@ -94,8 +96,13 @@ class Run:
         """Do a step that costs the machine, when one of its few places is free."""
 
         def placed() -> T | Refused | Stopped:
-            with self._heavy:
+            while not self._heavy.acquire(timeout=_SLICE):
+                self.record.waiting("a place among the heavy steps of this machine")
+                self.clock.look()
+            try:
                 return do(*args, **kwargs)
+            finally:
+                self._heavy.release()
 
         return self._recorded(do.__name__, placed)
 
@@ -104,6 +111,10 @@ class Run:
     ) -> T:
         """Do a step whose evidence is never restored from a checkpoint (interfaces §8.16)."""
         return _unwrap(self._attempt(do.__name__, lambda: do(*args, **kwargs)))
+
+    def interruptible(self, store: ArtifactStore) -> ArtifactStore:
+        """Give a store whose streams end within a second of a decision."""
+        return InterruptibleStore(store, self.clock)
 
     def confirm(self, registry: ModelRegistry) -> None:
         """Read the alias again before going on; wait while nobody can say what it names."""
@@ -164,8 +175,11 @@ class Run:
             return Stopped(control)
         tries = sum(note["name"] == name for note in self.record.notes("step_started"))
         self.record.note("step_started", {"name": name, "attempt": tries + 1})
+        _log.info("step %s begins", name, extra=self._about())
         outcome = self._patiently(name, do)
-        self.record.note("step_ended", {"name": name, **_told(outcome)})
+        ended = _told(outcome)
+        self.record.note("step_ended", {"name": name, **ended})
+        _log.info("step %s %s", name, ended["phase"], extra=self._about())
         return outcome
 
     def _patiently(
@@ -184,6 +198,8 @@ class Run:
                 if control is not None:
                     return Stopped(control)
                 wait = min(wait * 2, _LONGEST_WAIT)
+            except Interrupted as interrupted:
+                return Stopped(interrupted.control)
             except LaurelError as error:
                 return Broken(str(error))
             except Exception as error:  # noqa: BLE001 - a fault of our own: it says so and ends
@@ -192,6 +208,9 @@ class Run:
             else:
                 self.record.waiting(None)
                 return outcome
+
+    def _about(self) -> dict[str, str]:
+        return {"promotion": self.promotion.id, "service": self.promotion.service}
 
     def _pause(self, seconds: float) -> Control | None:
         """Wait, and leave within a second of a decision."""

@@ -34,6 +34,7 @@ from pipeline.ports import Clock
 from pipeline.promote import Tools
 from pipeline.reconciler import Reconciler
 from pipeline.settings import Settings
+from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
 from pipeline.worker import Worker
 
@@ -142,14 +143,18 @@ def build_receiver(
             read_secret(path, "laurel init") for path in settings.webhook.secret_files
         ],
         tokens=(Token("operator", hashlib.sha256(token).hexdigest(), Role.OPERATOR),),
-        allowed_hosts=frozenset(
-            {settings.server.host, "localhost", *settings.server.allowed_hosts}
-        ),
+        allowed_hosts=_names(settings.server),
         target=settings.serving.target,
         tolerance=timedelta(seconds=settings.webhook.tolerance),
         wake=wake or (lambda: None),
     )
     return create_app(ledger, config)
+
+
+def _names(server: ServerSettings) -> frozenset[str]:
+    """List the Host headers that mean this server; IPv6 addresses stand in brackets there."""
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return frozenset({"localhost", "127.0.0.1", "[::1]", host.lower(), *server.allowed_hosts})
 
 
 def cache_folder(settings: Settings) -> Path:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from pipeline.domain.acceptance import Wanted, meant, promotion_draft, retry_draft
@@ -26,7 +26,11 @@ _Limit = Annotated[int, Query(ge=1, le=200)]
 
 @router.post("", status_code=202)
 def ask(
-    asked: AskPromotion, receiver: ReceiverParts, token: Operator, response: Response
+    asked: AskPromotion,
+    receiver: ReceiverParts,
+    token: Operator,
+    request: Request,
+    response: Response,
 ) -> PromotionsJson:
     """Start a promotion for each service that the request means; ``Location`` names the first."""
     wanted = Wanted(
@@ -40,7 +44,7 @@ def ask(
     plans = meant(receiver.config.services, wanted)
     if isinstance(plans, Refused):
         raise HTTPException(404, plans.reason)
-    trigger = Trigger(TriggerKind.API, token.actor, receiver.config.now())
+    trigger = Trigger(_caller(request), token.actor, receiver.config.now())
     drafts = [promotion_draft(plan, wanted, promotion=new_id(), trigger=trigger) for plan in plans]
     accepted = [receiver.ledger.promotions.accept(draft) for draft in drafts]
     receiver.config.wake()
@@ -94,7 +98,11 @@ def abort(
 
 @router.post("/{promotion}/retry", status_code=202)
 def retry(
-    promotion: str, receiver: ReceiverParts, token: Operator, response: Response
+    promotion: str,
+    receiver: ReceiverParts,
+    token: Operator,
+    request: Request,
+    response: Response,
 ) -> PromotionJson:
     """Start the same again as a new promotion; finished work is found by digest."""
     found = _known(receiver.ledger, promotion)
@@ -105,12 +113,18 @@ def retry(
     plan = receiver.config.services.get(found.service)
     if plan is None:
         raise HTTPException(409, "laurel.yaml has no such service any more: nothing is retried.")
-    trigger = Trigger(TriggerKind.API, token.actor, receiver.config.now())
+    trigger = Trigger(_caller(request), token.actor, receiver.config.now())
     draft = retry_draft(found, plan, promotion=new_id(), trigger=trigger)
     accepted = receiver.ledger.promotions.accept(draft)
     receiver.config.wake()
     response.headers["location"] = f"/promotions/{accepted.id}"
     return promotion_json(accepted)
+
+
+def _caller(request: Request) -> TriggerKind:
+    """Tell the command line from other callers: for the record only, nothing depends on it."""
+    by_cli = request.headers.get("user-agent") == "laurel-cli"
+    return TriggerKind.CLI if by_cli else TriggerKind.API
 
 
 def _known(ledger: Ledger, promotion: str) -> Promotion:

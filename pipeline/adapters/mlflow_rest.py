@@ -155,8 +155,13 @@ def accepted(answer: dict[str, Any] | Rejection, *, attempted: str, subject: str
 
 def _unavailable(attempted: str, subject: str, what: str) -> UnavailableError:
     return UnavailableError(
-        attempted, subject, f"MLflow does not answer ({what}); start it or mend mlflow.url"
+        attempted, _in_mlflow(subject), f"it does not answer ({what}); start it or mend mlflow.url"
     )
+
+
+def _in_mlflow(subject: str) -> str:
+    """Name the neighbour with the subject: it is what a waiting promotion says it waits for."""
+    return f"MLflow, {subject}"
 
 
 def _refuse_useless(response: urllib3.BaseHTTPResponse, attempted: str, subject: str) -> None:
@@ -165,13 +170,16 @@ def _refuse_useless(response: urllib3.BaseHTTPResponse, attempted: str, subject:
         raise ForbiddenError(attempted, subject, _forbidden_hint(response))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise RateLimitedError(
-            attempted, subject, "MLflow asks for fewer requests", retry_after=_seconds(response)
+            attempted,
+            _in_mlflow(subject),
+            "it asks for fewer requests",
+            retry_after=_seconds(response),
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise UnavailableError(
             attempted,
-            subject,
-            f"MLflow answers {status}; look at its log",
+            _in_mlflow(subject),
+            f"it answers {status}; look at its log",
             retry_after=_seconds(response),
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:

@@ -49,6 +49,7 @@ class Client:
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Content-Type": "application/json",
+            "User-Agent": "laurel-cli",
         }
         self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=False)
 
