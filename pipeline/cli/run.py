@@ -1,6 +1,7 @@
 """Processes that stay: up, serve, worker; and down, which ends what they leave serving."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -48,6 +49,7 @@ def up(asked: Asked, host: str | None, port: int | None) -> None:
         worker.start()
         app = wiring.build_receiver(settings, ledger, worker.wake)
         _receive(app, listener, lambda: _announce(asked, settings, listener))
+    _leave_what_runs()
 
 
 @click.command()
@@ -80,6 +82,7 @@ def worker(asked: Asked) -> None:
         told.wait()
         working.stop()
         _log.info(_STOPPED)
+    _leave_what_runs()
 
 
 @click.command()
@@ -97,6 +100,19 @@ def down(asked: Asked, service: str | None) -> None:
         print_json({"down": service or "all"})
     else:
         click.echo(f"{service or 'everything'} is down")
+
+
+def _leave_what_runs() -> None:
+    """End although a promotion may be in the middle of a step: the next start takes it up there.
+
+    Python would wait for its thread, which a canary keeps for hours; it loses nothing by ending,
+    because every step may run twice.
+    """
+    me = threading.current_thread()
+    if any(thread is not me and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _listening_at(settings: "Settings", host: str | None, port: int | None) -> "Settings":

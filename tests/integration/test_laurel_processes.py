@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ import pytest
 import urllib3
 from click.testing import CliRunner
 
+from pipeline import wiring
 from pipeline.cli import main
+from pipeline.domain.acceptance import Wanted, promotion_draft
+from pipeline.domain.plan import Plan
+from pipeline.domain.promotion import Phase, Trigger, TriggerKind
+from pipeline.ledger import new_id
+from pipeline.settings.load import load_settings
 
 LAUREL = (sys.executable, "-m", "pipeline")
 
@@ -119,6 +126,25 @@ def test_a_worker_alone_ends_when_told(folder: Path) -> None:
     assert process.returncode == 0, rest
     assert "stopped" in rest
     assert folder.exists()
+
+
+def test_a_worker_ends_when_told_although_a_promotion_waits_for_mlflow(folder: Path) -> None:
+    with closing(wiring.open_ledger(load_settings(folder / "laurel.yaml", {}))) as ledger:
+        plan = Plan("fraud", "fraud")
+        wanted = Wanted("fraud", version=1)
+        trigger = Trigger(TriggerKind.API, "ada", datetime.now(UTC))
+        draft = promotion_draft(plan, wanted, promotion=new_id(), trigger=trigger)
+        accepted = ledger.promotions.accept(draft)
+        with subprocess.Popen([*LAUREL, "worker"], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            while not ledger.events.of(accepted.id, kind="retry"):
+                assert process.poll() is None
+            process.terminate()
+            _, rest = process.communicate(timeout=30)
+        assert process.returncode == 0, rest
+        left = ledger.promotions.get(accepted.id)
+        assert left is not None
+        assert left.phase is Phase.RUNNING
 
 
 def test_the_token_that_laurel_made_is_for_this_machine_alone(folder: Path) -> None:
