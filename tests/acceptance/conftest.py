@@ -1,17 +1,20 @@
 """What acceptance tests share: one MLflow, one cache of base and environment, light models."""
 
 import itertools
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.light_models import LightModel
-from tests.servers.laurel import MODEL, Laurel, install
+from tests.servers.laurel import MODEL, Laurel, install, until
 from tests.servers.mlflow import MlflowServer
 
-LIGHT = ("-m", "tests.acceptance.light_laurel")
+LIGHT = ("-m", "tests.acceptance.light_laurel", "light")
+REAL = (*LIGHT[:2], "real")
 Start = Callable[..., Laurel]
 
 
@@ -44,6 +47,31 @@ class Registered:
             "DELETE", "mlflow/registered-models/alias", {"name": self.name, "alias": alias}
         )
 
+    def delete(self, version: int) -> None:
+        """Delete a version, and with it every alias on it."""
+        body = {"name": self.name, "version": str(version)}
+        self.mlflow.call("DELETE", "mlflow/model-versions/delete", body)
+
+    def point_in_database(self, version: int) -> None:
+        """Move the alias behind MLflow's back: no event, no webhook."""
+        with closing(sqlite3.connect(self.mlflow.folder / "mlflow.db", timeout=30)) as database:
+            moved = database.execute(
+                "UPDATE registered_model_aliases SET version = ? WHERE name = ? AND alias = ?",
+                (version, self.name, "champion"),
+            )
+            assert moved.rowcount == 1
+            database.commit()
+
+    def polled(self, times: int = 2) -> None:
+        """Wait until Laurel has read the alias so many times more."""
+        asked = f"registered-models/alias?name={self.name}&"
+        log = self.mlflow.folder / "mlflow.log"
+        before = log.read_text(errors="replace").count(asked)
+        until(
+            lambda: log.read_text(errors="replace").count(asked) >= before + times,
+            f"{times} readings of the alias",
+        )
+
     def tags(self, version: int) -> dict[str, str]:
         """Read a version's tags."""
         path = f"mlflow/model-versions/get?name={self.name}&version={version}"
@@ -73,9 +101,9 @@ def laurel(model: Registered, cache: Path, tmp_path: Path) -> Iterator[Start]:
     """Install light Laurels for the model, and take down what they leave."""
     made: list[Laurel] = []
 
-    def start(verb: str | None = "worker", *, url: str | None = None, **changes: object) -> Laurel:
+    def start(verb: str | None = "worker", **changes: object) -> Laurel:
         folder = tmp_path / f"laurel-{len(made)}"
-        install(folder, url or model.mlflow.url, cache, model=model.name, **changes)
+        install(folder, model.mlflow.url, cache, model=model.name, **changes)
         made.append(Laurel(folder, LIGHT))
         if verb is not None:
             made[-1].start(verb)

@@ -1,4 +1,4 @@
-"""``laurel`` itself with a light resolver: ``light_laurel.py POINT VERB …``.
+"""``laurel`` itself: ``light_laurel.py light|real POINT VERB …``, light with a light resolver.
 
 Everything else is what a user runs. At ``POINT`` (``step_started:build:0.2``: that many seconds
 after the event was recorded; ``step_ended:build``; ``never``) the whole process group is killed,
@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from pipeline import cli, wiring
 from pipeline.adapters.local_serving import LocalServing
+from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.ledger.events import Events
 from tests.acceptance.light_models import LightResolver
 
@@ -44,7 +45,7 @@ def _die() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def main(point: str, *arguments: str) -> None:
+def main(resolver: str, point: str, *arguments: str) -> None:
     death = Death(point)
 
     def append(
@@ -59,7 +60,7 @@ def main(point: str, *arguments: str) -> None:
         death.reached("step_ended", "restore")
 
     with (
-        patch.object(wiring, "UvResolver", LightResolver),
+        patch.object(wiring, "UvResolver", LightResolver if resolver == "light" else UvResolver),
         patch.object(Events, "append", append),
         patch.object(LocalServing, "restore", restore),
     ):

@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -32,6 +33,7 @@ SERVICE, MODEL = "fraud", "fraud-scorer"
 SECRET = "whsec_laurel_acceptance_secret_01"
 _PASSWORD = "password of a test's key"
 _PATIENCE = 60.0
+_TOLD = {"name", "phase", "percent", "verdict", "detail", "why", "reason"}
 _Found = TypeVar("_Found")
 Traffic = Counter[tuple[int, str]]
 """How many answers there were, by status (0: none) and body."""
@@ -74,8 +76,20 @@ class Laurel:
         """The API, while ``up`` or ``serve`` runs."""
         return f"http://127.0.0.1:{self.settings.server.port}"
 
-    def start(self, verb: str = "worker", *, point: str = "never") -> None:
-        """Start a verb that stays; ``point`` is where a light Laurel kills itself."""
+    def start(
+        self, verb: str = "worker", *, point: str = "never", largest_file: int | None = None
+    ) -> None:
+        """Start a verb that stays.
+
+        ``point`` is where a variant kills itself; ``largest_file`` in bytes is where its disk is
+        full.
+        """
+
+        def limit() -> None:
+            if largest_file is not None:
+                hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, hard))
+
         before = self.program if self.program[-1] == "pipeline" else (*self.program, point)
         with (self.folder / "output.log").open("ab") as output:
             self.process = subprocess.Popen(
@@ -85,7 +99,14 @@ class Laurel:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=limit,  # noqa: PLW1509 - the child limits itself; it runs no thread yet
             )
+
+    def make_room(self) -> None:
+        """Let files grow again."""
+        assert self.process is not None
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
 
     def kill(self) -> None:
         """End the whole process group, as ``kill -9`` does."""
@@ -151,20 +172,21 @@ class Laurel:
         port = self.settings.serving.port
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
             try:
-                connection.request("POST", "/invocations", body, {"Host": service})
+                headers = {"Host": service, "Content-Type": "application/json"}
+                connection.request("POST", "/invocations", body, headers)
                 response = connection.getresponse()
                 return response.status, response.read().decode()
             except OSError as error:
                 return 0, str(error)
 
     @contextmanager
-    def traffic(self, service: str = SERVICE) -> Iterator[Traffic]:
+    def traffic(self, body: bytes = b"{}", service: str = SERVICE) -> Iterator[Traffic]:
         """Keep requests coming on two connections."""
         seen, stop = Traffic(), threading.Event()
 
         def send() -> None:
             while not stop.is_set():
-                seen[self.ask(service=service)] += 1
+                seen[self.ask(body, service)] += 1
                 stop.wait(0.01)
 
         threads = [threading.Thread(target=send) for _ in range(2)]
@@ -208,13 +230,16 @@ class Laurel:
                 waiting = promotion.waiting and promotion.waiting.for_
                 lines.append(f"{promotion.model} {promotion.phase} {promotion.reason} {waiting}")
                 for event in self.ledger.events.of(promotion.id):
-                    data = {k: v for k, v in event.data.items() if k not in {"state", "evidence"}}
+                    data = {k: v for k, v in event.data.items() if k in _TOLD}
                     lines.append(f"  {event.at:%H:%M:%S.%f} {event.kind} {data}")
-        return "\n".join([*lines, self.log()])
+        return "\n".join([*lines[:20], *lines[-40:], self.log()])
 
 
-def install(folder: Path, mlflow_url: str, cache: Path, **changes: object) -> Path:
-    """Write laurel.yaml and its secrets; ``changes`` are settings of the one service."""
+def install(folder: Path, mlflow_url: str, cache: Path | None, **changes: object) -> Path:
+    """Write laurel.yaml and its secrets; ``changes`` are settings of the one service.
+
+    Without a ``cache`` it is the user's own: an environment of a gigabyte is installed once.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     front, receiver = free_ports(2)
     canary = {"steps": [50], "interval": "300ms", "min_samples": 5, "look_every": "50ms"}
@@ -223,7 +248,7 @@ def install(folder: Path, mlflow_url: str, cache: Path, **changes: object) -> Pa
         "mlflow": {"url": mlflow_url, "poll": "500ms"},
         "serving": {"port": front},
         "server": {"port": receiver},
-        "worker": {"poll": "50ms", "cache": str(cache)},
+        "worker": {"poll": "50ms"} | ({} if cache is None else {"cache": str(cache)}),
         "services": [service],
     }
     (folder / "laurel.yaml").write_text(yaml.safe_dump(settings))

@@ -33,10 +33,11 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class MlflowServer:
-    """A running server; ``url`` has no path."""
+    """A running server; ``url`` has no path, ``folder`` holds its database and its log."""
 
     url: str
     http: urllib3.PoolManager
+    folder: Path
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Call the API and return its JSON; fail the test on anything but 200."""
@@ -83,9 +84,9 @@ class MlflowServer:
 
 
 @contextmanager
-def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
+def running_mlflow(folder: Path, port: int | None = None) -> Iterator[MlflowServer]:
     """Start ``mlflow server`` on SQLite in ``folder``; end it and its workers afterwards."""
-    port = _free_port()
+    port = port or _free_port()
     with (folder / "mlflow.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -103,7 +104,7 @@ def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
     with urllib3.PoolManager(retries=False, timeout=30) as http:
         try:
             _wait_until_healthy(process, http, f"http://127.0.0.1:{port}", folder / "mlflow.log")
-            yield MlflowServer(f"http://127.0.0.1:{port}", http)
+            yield MlflowServer(f"http://127.0.0.1:{port}", http, folder)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
