@@ -5,6 +5,7 @@ alias as MLflow tells it now (law 1). It finds every move that no webhook told, 
 answer twice that it already has, and never undoes a hold (interfaces §8.1-8.6, §8.10).
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -37,6 +38,7 @@ from pipeline.ledger import Ledger, new_id
 from pipeline.ports import Clock, ModelRegistry
 
 _SOON = timedelta(seconds=1)
+_log = logging.getLogger(__name__)
 
 
 class Reconciler:
@@ -117,6 +119,7 @@ class Reconciler:
         self, plan: Plan, version: int | None, deliveries: tuple[AliasDelivery, ...], now: datetime
     ) -> Reading:
         if version is None:
+            self._tell_gone(plan)
             self._gone_since.setdefault(plan.service, now)
         else:
             self._gone_since.pop(plan.service, None)
@@ -131,6 +134,17 @@ class Reconciler:
             gone_since=self._gone_since.get(plan.service),
             first_seen=self._first_seen.setdefault((plan.service, version or 0), now),
         )
+
+    def _tell_gone(self, plan: Plan) -> None:
+        """Say once that nothing names a version any more; what serves at 100 % stays (§8.5)."""
+        stands = self._ledger.states.get(plan.service)
+        serves = stands is not None and stands[0].stable is not None
+        if serves and plan.service not in self._gone_since:
+            _log.warning(
+                "@%s of %s is gone; %s goes on serving what it serves",
+                *(plan.alias, plan.model, plan.service),
+                extra={"service": plan.service},
+            )
 
     def _challenged(self, plan: Plan, version: int | None) -> bool:
         if plan.from_alias is None or version is None:

@@ -353,3 +353,23 @@ def test_a_removed_service_starts_nothing_and_keeps_serving(
     assert worker.ended(1, service="renamed").phase is Phase.SUCCEEDED
     assert worker.ask() == worker.ask(service="renamed") == (200, "1")
     assert len(worker.promotions()) == 1
+
+
+def test_a_lost_ledger_finds_what_serves_and_moves_nothing(
+    laurel: Start, model: Registered
+) -> None:
+    worker = laurel()
+    first(worker, model)
+    before = worker.state()
+    worker.kill()
+    worker.lose_ledger()
+    with worker.traffic() as seen:
+        worker.start()
+        found = worker.ended(1)
+    assert (found.phase, found.reason) == (
+        Phase.SUCCEEDED,
+        f"fraud already serves {model.name}/1",
+    )
+    assert found.sequence == 2
+    assert worker.state().stable == before.stable
+    assert {status for status, _ in seen} <= {200}

@@ -130,6 +130,13 @@ class Laurel:
             raise AssertionError(f"it lives\n{self.story()}") from None
         assert self.process.returncode == -signal.SIGKILL, self.log()
 
+    def lose_ledger(self) -> None:
+        """Delete the record and the engine's checkpoints, and begin with an empty ledger."""
+        self.ledger.close()
+        for file in self.folder.glob("*.db*"):
+            file.unlink()
+        self.ledger = wiring.open_ledger(self.settings)
+
     def down(self) -> None:
         """End everything: the process, what it serves, the connection to its ledger."""
         if self.process is not None:

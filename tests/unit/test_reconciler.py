@@ -10,13 +10,15 @@ import pytest
 from pipeline.domain.delivery import AliasAction, AliasDelivery, Outcome
 from pipeline.domain.plan import Plan
 from pipeline.domain.promotion import ControlKind, Kind, Phase, Promotion, TriggerKind
-from pipeline.domain.serving import Hold
+from pipeline.domain.references import Digest, ImageRef
+from pipeline.domain.serving import Hold, Readiness, Revision, ServiceState
 from pipeline.ledger import Ledger
 from pipeline.reconciler import Reconciler
 from tests.fakes.clock import FakeClock
 from tests.fakes.model_registry import FakeModelRegistry
 
 POLL = 30.0
+IMAGE = ImageRef("scorer", Digest.of(b"an image"))
 
 
 @dataclass
@@ -199,6 +201,22 @@ def test_an_alias_that_is_gone_for_one_poll_ends_its_running_promotion(one: Scen
     assert one.ledger.controls.first(running.id) == control
 
 
+def test_an_alias_that_is_gone_leaves_what_serves_and_warns_once(
+    one: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    one.registry.point("scorer", "champion", 3)
+    one.tick()
+    one.end(Phase.SUCCEEDED)
+    stable = Revision("fraud-00001", IMAGE, 100, Readiness.READY)
+    state = ServiceState("fraud", "http://fraud.test", stable=stable)
+    one.ledger.states.observed(state, one.clock.now())
+    one.registry.point("scorer", "champion", None)
+    for _ in range(4):
+        one.tick(POLL)
+    assert len(one.promotions()) == 1
+    assert caplog.messages == ["@champion of scorer is gone; fraud goes on serving what it serves"]
+
+
 def test_an_alias_that_comes_back_within_a_poll_ends_nothing(one: Scene) -> None:
     one.registry.point("scorer", "champion", 3)
     one.tick()
@@ -271,3 +289,22 @@ def test_many_services_are_compared_by_one_reading_of_the_whole_map(tmp_path: Pa
     many.tick(POLL)
     assert len(many.promotions("s0")) == 1
     many.ledger.close()
+
+
+@pytest.mark.parametrize("alias", [None, "champion"])
+def test_what_a_person_asked_for_is_not_overtaken_before_it_has_read_the_alias(
+    one: Scene, alias: str | None
+) -> None:
+    one.registry.point("scorer", "champion", 1)
+    one.tick()
+    one.end(Phase.SUCCEEDED)
+    first = one.promotions()[0]
+    version = 2 if alias is None else 0
+    asked = replace(first, id="by-hand", model=replace(first.model, version=version), alias=alias)
+    one.ledger.promotions.accept(replace(asked, phase=Phase.PENDING, ended_at=None))
+    one.registry.point("scorer", "champion", 3)
+    one.tick(POLL)
+    assert len(one.promotions()) == 2
+    one.end(Phase.FAILED)
+    one.tick(POLL)
+    assert one.promotions()[-1].model.version == 3
