@@ -3,7 +3,7 @@
 import itertools
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,27 +88,41 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def model(mlflow_server: MlflowServer, tmp_path: Path) -> Registered:
+def registered(mlflow: MlflowServer, folder: Path) -> Registered:
     """Register a model without versions."""
     name = f"{MODEL}-{next(_numbers)}"
-    mlflow_server.create_model(name)
-    return Registered(mlflow_server, tmp_path / "models", name)
+    mlflow.create_model(name)
+    return Registered(mlflow, folder / "models", name)
 
 
-@pytest.fixture
-def laurel(model: Registered, cache: Path, tmp_path: Path) -> Iterator[Start]:
-    """Install light Laurels for the model, and take down what they leave."""
+@contextmanager
+def laurels(model: Registered, cache: Path, root: Path) -> Iterator[Start]:
+    """Install light Laurels for the model below ``root``, and take down what they leave."""
     made: list[Laurel] = []
 
     def start(verb: str | None = "worker", **changes: object) -> Laurel:
-        folder = tmp_path / f"laurel-{len(made)}"
+        folder = root / f"laurel-{len(made)}"
         install(folder, model.mlflow.url, cache, model=model.name, **changes)
         made.append(Laurel(folder, LIGHT))
         if verb is not None:
             made[-1].start(verb)
         return made[-1]
 
-    yield start
-    for each in made:
-        each.down()
+    try:
+        yield start
+    finally:
+        for each in made:
+            each.down()
+
+
+@pytest.fixture
+def model(mlflow_server: MlflowServer, tmp_path: Path) -> Registered:
+    """Lend a registered model without versions."""
+    return registered(mlflow_server, tmp_path)
+
+
+@pytest.fixture
+def laurel(model: Registered, cache: Path, tmp_path: Path) -> Iterator[Start]:
+    """Lend Laurels that watch the model."""
+    with laurels(model, cache, tmp_path) as start:
+        yield start

@@ -24,21 +24,27 @@ _restore = LocalServing.restore
 
 
 class Death:
-    """Kills this process group when a point is reached."""
+    """Kills this process group when a point is reached; in a step's middle at the latest."""
 
     def __init__(self, point: str) -> None:
         kind, _, rest = point.partition(":")
         name, _, seconds = rest.partition(":")
         self._point = kind, name
         self._after = float(seconds or 0)
+        self._doomed = False
 
-    def reached(self, kind: str, name: str | None) -> None:
+    def before(self, kind: str, name: str | None) -> None:
+        """Let no step that is to die in its middle come to its end."""
+        if self._doomed and (kind, name) == ("step_ended", self._point[1]):
+            _die()
+
+    def after(self, kind: str, name: str | None) -> None:
         if (kind, name) != self._point:
             return
-        if self._after:
-            threading.Timer(self._after, _die).start()
-        else:
+        if not self._after:
             _die()
+        self._doomed = True
+        threading.Timer(self._after, _die).start()
 
 
 def _die() -> None:
@@ -51,13 +57,14 @@ def main(resolver: str, point: str, *arguments: str) -> None:
     def append(
         events: Events, promotion: str, at: datetime, kind: str, data: dict[str, Any]
     ) -> None:
+        death.before(kind, data.get("name"))
         _append(events, promotion, at, kind, data)
-        death.reached(kind, data.get("name"))
+        death.after(kind, data.get("name"))
 
     def restore(target: LocalServing, service: str, sequence: int) -> None:
-        death.reached("step_started", "restore")
+        death.after("step_started", "restore")
         _restore(target, service, sequence)
-        death.reached("step_ended", "restore")
+        death.after("step_ended", "restore")
 
     with (
         patch.object(wiring, "UvResolver", LightResolver if resolver == "light" else UvResolver),
