@@ -11,17 +11,20 @@ of Laurel. Two lives are possible:
 
 A process with a ``root`` gets its own user (where we are not root), mount, pid, network, IPC and
 UTS namespaces; nothing but the image is visible in it, and nothing but ``/tmp`` and ``/dev/shm``
-can be written (runtime-spec, "Default Filesystems").
+can be written (runtime-spec, "Default Filesystems"). The kernel's key rings belong to users,
+whatever namespace they are in, so a system call filter takes them away.
 """
 
 # ruff: noqa: PTH102, PTH105, PTH123, PTH211 - pathlib takes 10 ms to import; every server waits
 import ctypes
+import errno
 import fcntl
 import json
 import os
 import resource
 import select
 import signal
+import struct
 import sys
 import time
 from typing import Any
@@ -31,7 +34,14 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
-PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 22, 24, 38
+SECCOMP_MODE_FILTER, SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 2, 0x50000, 0x7FFF0000
+BPF_LOAD, BPF_EQUAL, BPF_AT_LEAST, BPF_RETURN = 0x20, 0x15, 0x35, 0x06
+X32 = 0x40000000  # a second set of numbers for the same calls
+CALLS = {  # audit architecture; add_key, request_key and keyctl, which follow one another
+    "x86_64": (0xC000003E, range(248, 251)),
+    "aarch64": (0xC00000B7, range(217, 220)),
+}
 LISTEN_FD = 3
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108 - in the sandbox, where nobody else writes
 
@@ -98,6 +108,31 @@ def renounce(user: int) -> None:
     os.setresuid(user, user, user)
 
 
+def forbid_key_rings() -> None:
+    """Refuse the calls that reach keys of the user who runs Laurel (keyrings(7)), as runtimes do.
+
+    Calls of another architecture, 32 bits say, have other numbers, so they are refused altogether.
+    """
+    machine = os.uname().machine
+    if machine not in CALLS:
+        raise OSError(errno.ENOSYS, f"no system call filter is known for {machine}")
+    architecture, calls = CALLS[machine]
+    program = [
+        (BPF_LOAD, 0, 0, 4),  # seccomp_data.arch
+        (BPF_EQUAL, 1, 0, architecture),
+        (BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO | errno.EPERM),
+        (BPF_LOAD, 0, 0, 0),  # seccomp_data.nr
+        (BPF_AT_LEAST, 2, 0, X32),
+        (BPF_AT_LEAST, 0, 2, calls.start),
+        (BPF_AT_LEAST, 1, 0, calls.stop),
+        (BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO | errno.EPERM),
+        (BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
+    whole = struct.pack("HP", len(program), ctypes.addressof(code))
+    _call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, whole, 0, 0)
+
+
 def descriptors(output: str, listener: int | None) -> None:
     """Leave no descriptor open on exec but null, the output file and the listener."""
     null = os.open("/dev/null", os.O_RDONLY)
@@ -136,9 +171,12 @@ def become(spec: dict[str, Any], parent: int, go: int) -> None:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores both, and exec keeps that
             signal.signal(number, signal.SIG_DFL)
         if spec["root"]:
+            _write("/proc/self/oom_score_adj", "500")  # where memory ends, a model goes first
             enter(spec["root"])
             renounce(spec["user"])
         _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if spec["root"]:
+            forbid_key_rings()
         os.chdir(spec["cwd"])
         if spec["argv"]:  # none: a trial, whether a sandbox can be had
             os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - no shell, on purpose

@@ -21,7 +21,7 @@ MOUNT_POINTS = ("dev", "proc", "tmp")
 _SCRIPT = Path(__file__).with_name("launch.py")
 _END_MILLISECONDS = 10_000
 _ANSWER_LIMIT = 65536
-_CONFINED = {"CORE": 0, "NOFILE": 65536, "NPROC": 4096}
+_CONFINED = {"CORE": 0, "FSIZE": 1 << 30, "NOFILE": 65536, "NPROC": 4096}  # FSIZE: of its output
 _UNSAID: dict[str, object] = {"record": None, "notes": {}, "tied": False}
 
 

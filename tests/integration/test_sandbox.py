@@ -49,6 +49,12 @@ def remount():
     if os.wait()[1] == 0:
         raise OSError("still read-only")
 
+def key_rings(keyctl):
+    libc = ctypes.CDLL(None, use_errno=True)
+    get, session, make = 0, -3, 1
+    if libc.syscall(keyctl, get, session, make) == -1:
+        raise OSError(ctypes.get_errno(), "keyctl")
+
 def attempts(said):
     secret, port, pid = said["secret"], said["port"], said["pid"]
     return {
@@ -75,6 +81,8 @@ def attempts(said):
         "change root": lambda: os.chroot("/tmp"),
         "make a device": lambda: os.mknod("/tmp/sda", 0o60600, os.makedev(8, 0)),
         "remount": remount,
+        "use the user's key rings": lambda: key_rings(said["keyctl"]),
+        "fill the disk with its output": lambda: os.ftruncate(1, 1 << 40),
     }
 
 def tried(attempt):
@@ -100,6 +108,7 @@ def invoke(body):
         "groups": os.getgroups(),
         "capabilities": status["CapEff"].strip() + status["CapBnd"].strip(),
         "no new privileges": status["NoNewPrivs"].strip(),
+        "goes first": Path("/proc/self/oom_score_adj").read_text().strip(),
         "environment": sorted(os.environ),
         "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
     }).encode()
@@ -146,6 +155,7 @@ def seen(images: ImageMaker, cache: RootfsCache) -> dict[str, Any]:
             "port": reachable.getsockname()[1],
             "pid": os.getpid(),
             "abstract": f"laurel-test-{os.getpid()}",
+            "keyctl": launch.CALLS[os.uname().machine][1][-1],
         }
         status, answer = running.invoke(json.dumps(said).encode())
         assert status == 200, running.output()
@@ -174,6 +184,7 @@ def test_the_same_attempts_work_without_a_sandbox(images: ImageMaker, cache: Roo
             "port": reachable.getsockname()[1],
             "pid": os.getpid(),
             "abstract": "",
+            "keyctl": launch.CALLS[os.uname().machine][1][-1],
             "only": sorted(attempts),
         }
         _, answer = running.invoke(json.dumps(said).encode())
@@ -198,6 +209,10 @@ def test_it_is_nobody_without_capabilities(seen: dict[str, Any]) -> None:
     assert (seen["uid"], seen["groups"]) == ([65532, 65532, 65532], [])
     assert set(seen["capabilities"]) == {"0"}
     assert seen["no new privileges"] == "1"
+
+
+def test_it_ends_before_laurel_does_where_memory_ends(seen: dict[str, Any]) -> None:
+    assert seen["goes first"] == "500"
 
 
 def test_it_gets_the_image_s_environment_only(seen: dict[str, Any]) -> None:
@@ -231,7 +246,9 @@ try:
 except OSError as error:
     refusal = error.strerror
 Path("/tmp/allowed").write_text("x")
-print(json.dumps([os.getpid(), os.getuid(), [n for _, n in socket.if_nameindex()], refusal]))
+filtered = "Seccomp:\t2" in Path("/proc/self/status").read_text()
+seen = [os.getpid(), os.getuid(), [n for _, n in socket.if_nameindex()], refusal, filtered]
+print(json.dumps(seen))
 """
 
 
@@ -265,4 +282,10 @@ def test_a_user_who_is_not_root_gets_the_same_sandbox(
         )
         assert (done.stdout, done.stderr) == (b"", b"")
         eventually(lambda: output.exists() and output.read_text().endswith("\n"))
-        assert json.loads(output.read_text()) == [1, 65532, ["lo"], "Read-only file system"]
+        assert json.loads(output.read_text()) == [
+            1,
+            65532,
+            ["lo"],
+            "Read-only file system",
+            True,
+        ]
