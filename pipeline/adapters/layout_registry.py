@@ -17,8 +17,9 @@ from pathlib import Path
 from pipeline.domain.oci import IMAGE_INDEX, Descriptor
 from pipeline.domain.references import Digest, require_repository
 from pipeline.domain.serving import Blob
-from pipeline.errors import InvalidReferenceError
+from pipeline.errors import CorruptedError, InvalidReferenceError
 from pipeline.image.blob_file import disk, read_blob, sync_folder, write_blob, write_file
+from pipeline.image.canonical import LIMIT
 from pipeline.image.manifest import index_bytes, parse_index
 from pipeline.image.referrers import as_referrer, fallback_tag, parse_referrers, with_referrer
 
@@ -90,11 +91,11 @@ class LayoutRegistry:
             return Blob(digest, path.stat().st_size)
 
     def manifest(self, repository: str, reference: str) -> bytes | None:
-        """Read a manifest by digest or tag."""
+        """Read a manifest by digest or tag; what the index says of a digest is not believed."""
         found = self._read_index().get(_name(repository, reference))
         if found is None:
             return None
-        return b"".join(read_blob(self._blobs / found.digest.hex, found.digest))
+        return self._read(Digest(reference) if reference.startswith("sha256:") else found.digest)
 
     def push_manifest(
         self, repository: str, content: bytes, media_type: str, *, tag: str | None = None
@@ -121,11 +122,19 @@ class LayoutRegistry:
     ) -> None:
         name = _name(repository, fallback_tag(subject))
         before = index.get(name)
-        content = with_referrer(
-            b"".join(read_blob(self._blobs / before.digest.hex, before.digest)) if before else None,
-            listed,
-        )
+        content = with_referrer(self._read(before.digest) if before else None, listed)
         index[name] = Descriptor(IMAGE_INDEX, self._push_bytes(repository, content), len(content))
+
+    def _read(self, digest: Digest) -> bytes:
+        """Read a manifest or an index, unless it is larger than any may be."""
+        path = self._blobs / digest.hex
+        with disk("read a manifest", path):
+            size = path.stat().st_size
+        if size > LIMIT:
+            raise CorruptedError(
+                "read a manifest", digest.value, f"it has {size} bytes: build the image again"
+            )
+        return b"".join(read_blob(path, digest))
 
     def _push_bytes(self, repository: str, content: bytes) -> Digest:
         return self.push_blob(repository, [content]).digest

@@ -53,7 +53,8 @@ class RootfsCache:
         self._work = folder / "work"
         self._lock = folder / "lock"
         self._registry = registry
-        self._trees.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # models are their owner's
+        self._trees.mkdir(exist_ok=True)
 
     def provide(self, image: ImageRef) -> Rootfs:
         """Return the image's file system, unpacking what is not there yet."""
@@ -67,7 +68,8 @@ class RootfsCache:
             b"".join(self._registry.read_blob(image.repository, manifest.config.digest))
         )
         chain = chain_ids(config.diff_ids)
-        if not chain or len(chain) != len(manifest.layers):
+        # Trees are found by diffIDs and made of layers: unpacked as they are, both are the same.
+        if not chain or config.diff_ids != tuple(layer.digest for layer in manifest.layers):
             raise PermanentError(
                 "unpack an image", str(image), "its layers and diffIDs do not match: build it again"
             )

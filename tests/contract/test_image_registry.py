@@ -20,6 +20,7 @@ from pipeline.errors import (
     InvalidReferenceError,
     NotFoundError,
 )
+from pipeline.image.canonical import LIMIT
 from pipeline.image.manifest import EMPTY, EMPTY_CONFIG, Manifest
 from pipeline.image.referrers import fallback_tag, referrer_manifest
 from pipeline.ports import ImageRegistry
@@ -188,6 +189,15 @@ def test_tampered_bytes_are_never_passed_on_as_good(layout: LayoutRegistry, tmp_
     with pytest.raises(CorruptedError, match="remove it"):
         list(layout.read_blob(REPOSITORY, blob.digest))
     with pytest.raises(CorruptedError):
+        layout.manifest(REPOSITORY, digest.value)
+
+
+def test_a_manifest_larger_than_any_is_not_read(layout: LayoutRegistry, tmp_path: Path) -> None:
+    digest = layout.push_manifest(REPOSITORY, b"{}", IMAGE_INDEX)
+    stored = tmp_path / "images" / "blobs" / "sha256" / digest.hex
+    stored.chmod(0o600)
+    os.truncate(stored, LIMIT + 1)
+    with pytest.raises(CorruptedError, match=f"{LIMIT + 1} bytes"):
         layout.manifest(REPOSITORY, digest.value)
 
 

@@ -257,6 +257,7 @@ def test_a_user_who_is_not_root_gets_the_same_sandbox(
     images: ImageMaker, cache: RootfsCache
 ) -> None:
     rootfs = cache.provide(images.image(LOOK).ref)
+    (images.folder / "unpacked").chmod(0o755)  # as if it were that user's own
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         output = Path(folder, "output")

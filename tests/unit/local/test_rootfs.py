@@ -126,6 +126,37 @@ def test_layers_that_the_configuration_does_not_name_are_refused(
         cache.provide(push(registry, tar(a="a"), tar(b="b"), diff_ids=1))
 
 
+def test_a_tree_is_never_made_of_other_layers_than_its_name_says(
+    cache: RootfsCache, registry: LayoutRegistry
+) -> None:
+    good, evil = tar(a="good"), tar(a="evil")
+    named = ImageConfig("amd64", ("/serve",), {}, (Digest.of(good),)).to_bytes()
+    config, layer = (registry.push_blob("fraud", [content]) for content in (named, evil))
+    manifest = Manifest(
+        Descriptor(IMAGE_CONFIG, config.digest, config.size),
+        (Descriptor(LAYER, layer.digest, layer.size),),
+    ).to_bytes()
+    image = ImageRef("fraud", registry.push_manifest("fraud", manifest, IMAGE_MANIFEST))
+    with pytest.raises(PermanentError, match="diffIDs"):
+        cache.provide(image)
+    assert (cache.provide(push(registry, good)).path / "a").read_text() == "good"
+
+
+def test_an_index_that_names_another_image_for_a_digest_is_not_believed(
+    cache: RootfsCache, registry: LayoutRegistry, tmp_path: Path
+) -> None:
+    good, evil = push(registry, tar(a="good")), push(registry, tar(a="evil"))
+    index = tmp_path / "images" / "index.json"
+    swapped = index.read_text().replace(f"fraud@{good.digest}", "fraud:former")
+    index.write_text(swapped.replace(f"fraud@{evil.digest}", f"fraud@{good.digest}"))
+    assert (cache.provide(good).path / "a").read_text() == "good"
+
+
+def test_nobody_else_may_look_at_what_is_unpacked(cache: RootfsCache, tmp_path: Path) -> None:
+    assert cache
+    assert (tmp_path / "unpacked").stat().st_mode & 0o777 == 0o700
+
+
 def test_what_another_process_unpacked_meanwhile_is_taken(
     cache: RootfsCache, registry: LayoutRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
