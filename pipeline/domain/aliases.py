@@ -21,7 +21,8 @@ class Reading:
     """A service's alias as read just now, and what is remembered about it.
 
     ``version`` is what the alias names, ``None`` where it is gone since ``gone_since``;
-    ``attempted`` is the service's newest promotion; ``deliveries`` are those not answered yet;
+    ``attempted`` is the service's newest promotion, ``newest`` the same or a later rollback;
+    ``deliveries`` are those not answered yet;
     ``challenged`` tells whether the version held ``from_alias`` at any time (or none is asked for),
     ``first_seen`` since when this version has been waiting for it.
     """
@@ -30,6 +31,7 @@ class Reading:
     poll: timedelta
     version: int | None
     attempted: Promotion | None
+    newest: Promotion | None
     hold: Hold | None
     deliveries: tuple[AliasDelivery, ...]
     challenged: bool
@@ -39,7 +41,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Start a promotion of this version; a hold that stood on another version ends."""
+    """Start a promotion of this version."""
 
     version: int
 
@@ -100,6 +102,11 @@ def decide(seen: Reading, alias: str, from_alias: str | None) -> Decision:
     return _compare(seen, seen.version, alias, from_alias)
 
 
+def ends(hold: Hold | None, version: int | None) -> bool:
+    """Tell whether an alias that names this version ends a hold: any other than when it was set."""
+    return hold is not None and version is not None and hold.alias_version not in {None, version}
+
+
 def _gone(seen: Reading, alias: str) -> Decision:
     running = seen.attempted
     if running is None or running.phase.ended or running.alias != alias:
@@ -119,12 +126,12 @@ def _held(seen: Reading, hold: Hold, version: int, alias: str, from_alias: str |
 
 def _compare(seen: Reading, version: int, alias: str, from_alias: str | None) -> Decision:
     attempted = seen.attempted
-    if attempted is not None and _about_to_tell(attempted, seen.hold):
+    if attempted is not None and _about_to_tell(attempted, seen.hold, alias):
         return Settle(Outcome.COALESCED)
     if attempted is not None and attempted.model.version == version:
         if not attempted.phase.ended:
             return Settle(Outcome.COALESCED)
-        if attempted.phase is Phase.SUCCEEDED or not _asked_again(seen, attempted):
+        if not _wanted_anew(seen, attempted, alias):
             return Settle(Outcome.NOTHING_NEW)
     if seen.challenged:
         return Promote(version)
@@ -137,18 +144,25 @@ def _compare(seen: Reading, version: int, alias: str, from_alias: str | None) ->
     )
 
 
-def _about_to_tell(attempted: Promotion, hold: Hold | None) -> bool:
+def _about_to_tell(attempted: Promotion, hold: Hold | None, alias: str) -> bool:
     """Whether a person's promotion has yet to read the alias, and hold the service against it."""
     unread = attempted.model.version == _UNREAD
-    unheld = attempted.alias is None and hold is None
+    unheld = attempted.alias != alias and attempted.source is None and hold is None
     return not attempted.phase.ended and (unread or unheld)
 
 
-def _asked_again(seen: Reading, attempted: Promotion) -> bool:
-    """Whether a delivery set the same version anew after the last attempt was accepted (§8.2)."""
+def _wanted_anew(seen: Reading, attempted: Promotion, alias: str) -> bool:
+    """Whether a version is wanted once more, though its last attempt has ended (§8.2).
+
+    It is where a delivery has set it anew since, and nothing serves it; and where the attempt ended
+    because the alias was elsewhere for a moment, which is no answer.
+    """
+    last = seen.newest or attempted
+    if last.id == attempted.id and attempted.phase in {Phase.SUPERSEDED, Phase.SUCCEEDED}:
+        return attempted.phase is Phase.SUPERSEDED
     return any(
         delivery.action is AliasAction.CREATED
-        and delivery.version == attempted.model.version
-        and delivery.received_at > attempted.created_at
+        and (delivery.alias, delivery.version) == (alias, attempted.model.version)
+        and delivery.received_at > last.created_at
         for delivery in seen.deliveries
     )

@@ -49,11 +49,11 @@ class Deliveries:
         """Record what became of deliveries; the first answer stays."""
         change = (
             sa.update(_table)
-            .where(_table.c.id.in_(list(ids)), _table.c.outcome.is_(None))
+            .where(_table.c.id == sa.bindparam("settled"), _table.c.outcome.is_(None))
             .values(outcome=outcome.value, promotion=promotion)
         )
-        with self._database.write() as connection:
-            connection.execute(change)
+        with self._database.write() as connection:  # row by row: SQLite bounds the length of a list
+            connection.execute(change, [{"settled": each} for each in ids])
 
     def outcomes(self) -> dict[str, int]:
         """Count deliveries by outcome; ``""`` counts the unsettled."""

@@ -38,13 +38,19 @@ class Promotions:
         The same id again returns what was recorded first.
         """
         with self._database.write() as connection:
-            known = _one(connection, draft.id)
-            if known is not None:
-                return known
-            accepted = replace(draft, sequence=_next_sequence(connection, draft.service))
-            connection.execute(sa.insert(_table).values(promotion_row(accepted)))
-            _supersede(connection, accepted)
-        return accepted
+            return _accept(connection, draft)
+
+    def accept_if_still(self, draft: Promotion, newest: int) -> Promotion | None:
+        """Record one that nobody asked for by hand, unless a person was faster.
+
+        ``None``, and nothing is recorded, where the service is held, or where its newest promotion
+        is not the one with sequence ``newest`` (0: none): then what to do must be decided anew.
+        """
+        held = sa.select(schema.holds.c.service).where(schema.holds.c.service == draft.service)
+        with self._database.write() as connection:
+            if connection.execute(held).first() or _highest(connection, draft.service) != newest:
+                return None
+            return _accept(connection, draft)
 
     def get(self, promotion: str) -> Promotion | None:
         """Read one promotion."""
@@ -165,13 +171,26 @@ def _one(connection: sa.Connection, promotion: str) -> Promotion | None:
     return None if row is None else promotion_of(row)
 
 
-def _next_sequence(connection: sa.Connection, service: str) -> int:
+def _accept(connection: sa.Connection, draft: Promotion) -> Promotion:
+    known = _one(connection, draft.id)
+    if known is not None:
+        return known
+    accepted = replace(draft, sequence=_next_sequence(connection, draft.service))
+    connection.execute(sa.insert(_table).values(promotion_row(accepted)))
+    _supersede(connection, accepted)
+    return accepted
+
+
+def _highest(connection: sa.Connection, service: str) -> int:
     highest = sa.select(sa.func.max(_table.c.sequence)).where(_table.c.service == service)
+    return connection.execute(highest).scalar() or 0
+
+
+def _next_sequence(connection: sa.Connection, service: str) -> int:
     observed = sa.select(schema.service_states.c.sequence).where(
         schema.service_states.c.service == service
     )
-    known = connection.execute(highest).scalar() or 0
-    return max(known, connection.execute(observed).scalar() or 0) + 1
+    return max(_highest(connection, service), connection.execute(observed).scalar() or 0) + 1
 
 
 def _supersede(connection: sa.Connection, newest: Promotion) -> None:

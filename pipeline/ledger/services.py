@@ -76,10 +76,32 @@ class Holds:
                 statement.on_conflict_do_update(index_elements=["service"], set_=values)
             )
 
-    def release(self, service: str) -> None:
-        """End a hold; none there is fine."""
+    def remember(self, service: str, hold: Hold) -> None:
+        """Add to a hold which version the alias named, unless somebody changed the hold since."""
+        change = sa.update(schema.holds).values(alias_version=hold.alias_version)
         with self._database.write() as connection:
-            connection.execute(sa.delete(schema.holds).where(schema.holds.c.service == service))
+            connection.execute(change.where(*_same(service, hold)))
+
+    def release(self, service: str, hold: Hold | None = None) -> None:
+        """End a hold, or this one only if it is still the one; none there is fine."""
+        table = schema.holds
+        which = (table.c.service == service,) if hold is None else _same(service, hold)
+        with self._database.write() as connection:
+            connection.execute(sa.delete(table).where(*which))
+
+    def unread(self) -> dict[str, datetime]:
+        """List the services that are held, since when, and for which no alias was read yet."""
+        table = schema.holds
+        query = sa.select(table.c.service, table.c.at).where(table.c.alias_version.is_(None))
+        with self._database.read() as connection:
+            return {
+                row.service: datetime.fromisoformat(row.at) for row in connection.execute(query)
+            }
+
+
+def _same(service: str, hold: Hold) -> tuple[sa.ColumnElement[bool], ...]:
+    """Mean one hold: a later one of the same service has another time."""
+    return schema.holds.c.service == service, schema.holds.c.at == stamp(hold.at)
 
 
 class Sightings:

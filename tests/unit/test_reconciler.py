@@ -308,3 +308,149 @@ def test_what_a_person_asked_for_is_not_overtaken_before_it_has_read_the_alias(
     one.end(Phase.FAILED)
     one.tick(POLL)
     assert one.promotions()[-1].model.version == 3
+
+
+def test_a_hold_ends_where_the_alias_comes_to_the_version_that_was_promoted_by_hand(
+    one: Scene,
+) -> None:
+    one.registry.point("scorer", "champion", 6)
+    one.tick()
+    one.end(Phase.SUCCEEDED)
+    first = one.promotions()[0]
+    by_hand = replace(first, id="by-hand", model=replace(first.model, version=5), alias=None)
+    one.ledger.promotions.accept(by_hand)
+    one.ledger.holds.set("fraud", Hold("ada", "by hand", one.clock.now(), 6))
+    one.registry.point("scorer", "champion", 5)
+    one.tick(POLL)
+    assert one.ledger.holds.get("fraud") is None
+    assert len(one.promotions()) == 2
+    one.registry.point("scorer", "champion", 6)
+    one.tick(POLL)
+    assert [p.model.version for p in one.promotions()] == [6, 5, 6]
+
+
+def test_a_hold_that_is_set_while_the_alias_is_read_stands(
+    one: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = one.ledger.promotions.accept_if_still
+
+    def too_late(draft: Promotion, newest: int) -> Promotion | None:
+        one.ledger.holds.set("fraud", Hold("ada", "stop", one.clock.now()))
+        return accept(draft, newest)
+
+    monkeypatch.setattr(one.ledger.promotions, "accept_if_still", too_late)
+    one.registry.point("scorer", "champion", 1)
+    delivery = one.tell(1)
+    one.tick()
+    assert one.outcome(delivery) is None
+    one.tick()
+    assert one.outcome(delivery) is Outcome.HELD
+    assert one.promotions() == []
+
+
+def test_what_a_person_asks_for_while_the_alias_is_read_is_not_overtaken(
+    one: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.registry.point("scorer", "champion", 1)
+    one.tick()
+    one.end(Phase.SUCCEEDED)
+    first = one.promotions()[0]
+    accept = one.ledger.promotions.accept_if_still
+
+    def too_late(draft: Promotion, newest: int) -> Promotion | None:
+        asked = replace(first, id="by-hand", phase=Phase.PENDING, alias=None, ended_at=None)
+        one.ledger.promotions.accept(replace(asked, model=replace(first.model, version=9)))
+        return accept(draft, newest)
+
+    monkeypatch.setattr(one.ledger.promotions, "accept_if_still", too_late)
+    one.registry.point("scorer", "champion", 2)
+    one.tick(POLL)
+    one.tick(1.0)
+    assert [p.model.version for p in one.promotions()] == [1, 9]
+
+
+def test_a_hold_that_is_released_while_the_alias_is_read_does_not_come_back(
+    one: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember = one.ledger.holds.remember
+
+    def too_late(service: str, hold: Hold) -> None:
+        one.ledger.holds.release(service)
+        remember(service, hold)
+
+    monkeypatch.setattr(one.ledger.holds, "remember", too_late)
+    one.registry.point("scorer", "champion", 1)
+    one.ledger.holds.set("fraud", Hold("ada", "stop", one.clock.now()))
+    one.tick()
+    assert one.ledger.holds.get("fraud") is None
+
+
+def test_a_hold_reads_the_alias_at_once_so_that_the_next_move_ends_it(one: Scene) -> None:
+    one.registry.point("scorer", "champion", 1)
+    one.tick()
+    one.end(Phase.SUCCEEDED)
+    one.clock.sleep(1.0)
+    one.ledger.holds.set("fraud", Hold("ada", "rollback", one.clock.now()))
+    one.tick(1.0)
+    one.registry.point("scorer", "champion", 2)
+    one.tell(2)
+    one.tick(1.0)
+    assert [p.model.version for p in one.promotions()] == [1, 2]
+
+
+def test_a_hold_on_an_alias_that_is_gone_does_not_read_it_more_often(one: Scene) -> None:
+    one.ledger.holds.set("fraud", Hold("ada", "stop", one.clock.now()))
+    for _ in range(5):
+        one.tick(1.0)
+    assert one.registry.reads == 1
+
+
+def test_what_is_refused_is_never_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = scene(tmp_path, Plan("fraud", "scorer", from_alias="challenger"))
+    guarded.registry.point("scorer", "champion", 3)
+    guarded.tick()
+    killed = pytest.raises(KeyboardInterrupt)
+
+    def die(*_arguments: object, **_changes: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(guarded.ledger.promotions, "change", die)
+    monkeypatch.setattr(guarded.ledger.deliveries, "settle", die)
+    guarded.tell(3)
+    with killed:
+        guarded.tick(31)
+    assert [p.phase for p in guarded.promotions()] == [Phase.FAILED]
+    guarded.ledger.close()
+
+
+def test_a_challenger_gets_no_credit_and_asks_for_no_new_attempt(tmp_path: Path) -> None:
+    guarded = scene(tmp_path, Plan("fraud", "scorer", from_alias="challenger"))
+    guarded.registry.point("scorer", "challenger", 3)
+    guarded.tell(3, alias="challenger")
+    guarded.registry.point("scorer", "champion", 3)
+    champion = guarded.tell(3)
+    guarded.tick()
+    assert guarded.promotions()[0].trigger.delivery_id == champion
+    guarded.end(Phase.FAILED)
+    guarded.clock.sleep(1.0)
+    guarded.tell(3, alias="challenger")
+    guarded.tick(1.0)
+    assert len(guarded.promotions()) == 1
+    guarded.ledger.close()
+
+
+def test_a_version_that_returns_has_its_patience_anew(tmp_path: Path) -> None:
+    guarded = scene(tmp_path, Plan("fraud", "scorer", from_alias="challenger"))
+    for version in (3, 4, 3):
+        guarded.registry.point("scorer", "champion", version)
+        guarded.tick(POLL)
+    assert guarded.promotions() == []
+    guarded.ledger.close()
+
+
+def test_a_clock_that_is_set_back_stops_no_polls(one: Scene) -> None:
+    one.tick()
+    one.clock.sleep(-3600.0)
+    one.registry.point("scorer", "champion", 1)
+    one.tick()
+    assert len(one.promotions()) == 1

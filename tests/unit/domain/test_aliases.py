@@ -15,6 +15,7 @@ from pipeline.domain.aliases import (
     Wait,
     Withdraw,
     decide,
+    ends,
 )
 from pipeline.domain.delivery import AliasAction, AliasDelivery, Outcome
 from pipeline.domain.plan import Plan
@@ -28,6 +29,7 @@ HELD_AT_3 = Hold("ada", "rollback", NOW, 3)
 
 
 def attempt(version: int, phase: Phase, alias: str | None = "champion") -> Promotion:
+    """Make a promotion of five minutes ago that has read which version it is about."""
     return Promotion(
         id="p",
         sequence=1,
@@ -39,12 +41,15 @@ def attempt(version: int, phase: Phase, alias: str | None = "champion") -> Promo
         trigger=Trigger(TriggerKind.RECONCILER, "mlflow", NOW),
         created_at=NOW - timedelta(minutes=5),
         alias=alias,
+        source="models:/m-1",
     )
 
 
-def delivery(version: int | None, age: timedelta = timedelta(0)) -> AliasDelivery:
+def delivery(
+    version: int | None, age: timedelta = timedelta(0), alias: str = "champion"
+) -> AliasDelivery:
     action = AliasAction.DELETED if version is None else AliasAction.CREATED
-    return AliasDelivery("d", action, "scorer", "champion", version, "", NOW - age, ("fraud",))
+    return AliasDelivery("d", action, "scorer", alias, version, "", NOW - age, ("fraud",))
 
 
 SEEN = Reading(
@@ -52,6 +57,7 @@ SEEN = Reading(
     poll=POLL,
     version=3,
     attempted=None,
+    newest=None,
     hold=None,
     deliveries=(),
     challenged=True,
@@ -71,7 +77,7 @@ def test_a_version_that_was_never_attempted_is_promoted() -> None:
 
 @pytest.mark.parametrize(
     "phase",
-    [Phase.SUCCEEDED, Phase.FAILED, Phase.ERRORED, Phase.ABORTED, Phase.SUPERSEDED],
+    [Phase.SUCCEEDED, Phase.FAILED, Phase.ERRORED, Phase.ABORTED],
 )
 def test_an_answer_that_is_already_there_is_not_sought_again(phase: Phase) -> None:
     reading = replace(SEEN, attempted=attempt(3, phase))
@@ -92,8 +98,13 @@ def test_setting_the_same_version_again_asks_for_a_new_attempt(phase: Phase) -> 
 
 @pytest.mark.parametrize(
     "told",
-    [delivery(2), delivery(None), delivery(3, timedelta(hours=1))],
-    ids=["another version", "a deletion", "older than the attempt"],
+    [
+        delivery(2),
+        delivery(None),
+        delivery(3, timedelta(hours=1)),
+        delivery(3, alias="challenger"),
+    ],
+    ids=["another version", "a deletion", "older than the attempt", "another alias"],
 )
 def test_other_deliveries_ask_for_no_new_attempt(told: AliasDelivery) -> None:
     reading = replace(SEEN, attempted=attempt(3, Phase.FAILED), deliveries=(told,))
@@ -105,6 +116,40 @@ def test_setting_a_serving_version_again_changes_nothing() -> None:
     assert asked(reading) == Settle(Outcome.NOTHING_NEW)
 
 
+def test_a_version_that_was_rolled_back_is_promoted_when_it_is_set_again_and_not_by_polling() -> (
+    None
+):
+    undone = replace(
+        attempt(2, Phase.SUCCEEDED),
+        id="r",
+        kind=Kind.ROLLBACK,
+        created_at=NOW - timedelta(minutes=2),
+    )
+    reading = replace(SEEN, attempted=attempt(3, Phase.SUCCEEDED), newest=undone)
+    assert asked(reading) == Settle(Outcome.NOTHING_NEW)
+    before = delivery(3, timedelta(minutes=3))
+    assert asked(replace(reading, deliveries=(before,))) == Settle(Outcome.NOTHING_NEW)
+    assert asked(replace(reading, deliveries=(delivery(3),))) == Promote(3)
+
+
+def test_an_alias_that_was_elsewhere_for_a_moment_is_promoted_after_all() -> None:
+    superseded = attempt(3, Phase.SUPERSEDED)
+    assert asked(replace(SEEN, attempted=superseded, newest=superseded)) == Promote(3)
+    rollback = replace(superseded, id="r", kind=Kind.ROLLBACK)
+    reading = replace(SEEN, attempted=superseded, newest=rollback)
+    assert asked(reading) == Settle(Outcome.NOTHING_NEW)
+
+
+@pytest.mark.parametrize("alias", [None, "challenger"])
+def test_what_a_person_asked_for_has_its_say_first_and_is_then_superseded(
+    alias: str | None,
+) -> None:
+    by_hand = attempt(2, Phase.RUNNING, alias)
+    unread = replace(SEEN, attempted=replace(by_hand, source=None))
+    assert asked(unread) == Settle(Outcome.COALESCED)
+    assert asked(replace(SEEN, attempted=by_hand)) == Promote(3)
+
+
 def test_a_hold_stands_while_the_alias_names_the_version_it_was_set_on() -> None:
     reading = replace(SEEN, hold=HELD_AT_3, attempted=attempt(2, Phase.SUCCEEDED))
     assert asked(reading) == Settle(Outcome.HELD)
@@ -114,6 +159,14 @@ def test_a_hold_stands_while_the_alias_names_the_version_it_was_set_on() -> None
 def test_reading_another_version_ends_a_hold() -> None:
     reading = replace(SEEN, version=4, hold=HELD_AT_3, attempted=attempt(3, Phase.SUCCEEDED))
     assert asked(reading) == Promote(4)
+
+
+def test_only_another_version_than_when_it_was_set_ends_a_hold() -> None:
+    assert ends(HELD_AT_3, 4)
+    assert not ends(HELD_AT_3, 3)
+    assert not ends(HELD_AT_3, None)
+    assert not ends(replace(HELD_AT_3, alias_version=None), 3)
+    assert not ends(None, 3)
 
 
 def test_a_hold_learns_which_version_the_alias_named_when_it_was_set() -> None:
