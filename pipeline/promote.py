@@ -8,7 +8,13 @@ finds its own finished work. Evidence is typed, so a step that is skipped or swa
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.domain.evidence import CheckedModel, SignedImage, VerifiedImage
+from pipeline.domain.evidence import (
+    Analysis,
+    CanaryRevision,
+    CheckedModel,
+    SignedImage,
+    VerifiedImage,
+)
 from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.promotion import Kind, Phase
 from pipeline.ports import (
@@ -88,7 +94,10 @@ def carry_out(run: Run, tools: Tools) -> Ended:
         back = partial(
             restore, run.promotion.service, sequence=run.promotion.sequence, target=tools.target
         )
-        run.insist("put traffic back", back)
+        state = run.insist("put traffic back", back)
+        if run.record.serves_in(state) and run.record.began(complete):
+            late = f"{run.promotion.service} served it before it could be stopped: {ended.reason}"
+            return Ended(Phase.SUCCEEDED, late)
         return ended
 
 
@@ -96,9 +105,10 @@ def promote(run: Run, tools: Tools) -> str:
     """Bake a version, or recall its image, and roll it out; return how it went, as a sentence."""
     plan = run.promotion.plan
     resolved = run.step(resolve, run.promotion, registry=tools.models)
-    run.record.know_model(resolved)
     if run.record.by_hand():
-        run.record.hold_unless(run.fresh(read_alias, plan, plan.alias, registry=tools.models))
+        named = run.fresh(read_alias, plan, plan.alias, registry=tools.models)
+        run.record.hold_unless(named, resolved.model)
+    run.record.know_model(resolved)  # from now on the alias may overtake a person's request
     checked = run.step(check, resolved, plan=plan)
     signed = run.step(
         recall,
@@ -155,11 +165,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
     promotion, target = run.promotion, tools.target
     before = run.fresh(observe, promotion.service, target=target)
     run.record.know_image(verified, before)
-    if (
-        before.stable is not None
-        and before.stable.image == verified.ref
-        and not run.record.began(deploy)
-    ):
+    if before.serves(verified.ref) and not run.record.began(deploy):
         return f"{promotion.service} already serves {verified.model}"
     run.fresh(
         attest_deployment,
@@ -170,7 +176,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         policy=tools.policy,
     )
     wanted = partial(run.still_wanted, tools.models)
-    revision = run.step(
+    rolled: CanaryRevision | Analysis = run.step(
         deploy,
         verified,
         plan=promotion.plan,
@@ -180,19 +186,17 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         journal=run.record,
         still_wanted=wanted,
     )
-    if at_once:
-        served = run.step(complete, revision, sequence=promotion.sequence, target=target)
-        return f"{served.service} serves {verified.model}"
-    analysis = run.step(
-        canary,
-        revision,
-        plan=promotion.plan,
-        sequence=promotion.sequence,
-        target=target,
-        metrics=tools.metrics,
-        clock=tools.clock,
-        journal=run.record,
-        still_wanted=wanted,
-    )
-    served = run.step(complete, analysis, sequence=promotion.sequence, target=target)
+    if not at_once:
+        rolled = run.step(
+            canary,
+            rolled,
+            plan=promotion.plan,
+            sequence=promotion.sequence,
+            target=target,
+            metrics=tools.metrics,
+            clock=tools.clock,
+            journal=run.record,
+            still_wanted=wanted,
+        )
+    served = run.step(complete, rolled, sequence=promotion.sequence, target=target)
     return f"{served.service} serves {verified.model}"
