@@ -176,7 +176,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         policy=tools.policy,
     )
     wanted = partial(run.still_wanted, tools.models)
-    rolled: CanaryRevision | Analysis = run.step(
+    revision = run.step(
         deploy,
         verified,
         plan=promotion.plan,
@@ -186,10 +186,11 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         journal=run.record,
         still_wanted=wanted,
     )
+    admitted: CanaryRevision | Analysis = revision
     if not at_once:
-        rolled = run.step(
+        admitted = run.step(
             canary,
-            rolled,
+            revision,
             plan=promotion.plan,
             sequence=promotion.sequence,
             target=target,
@@ -198,5 +199,5 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             journal=run.record,
             still_wanted=wanted,
         )
-    served = run.step(complete, rolled, sequence=promotion.sequence, target=target)
+    served = run.step(complete, admitted, sequence=promotion.sequence, target=target)
     return f"{served.service} serves {verified.model}"

@@ -1,0 +1,74 @@
+"""The order of a promotion is a matter of types: what is skipped or swapped does not check."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_PROMISE = """
+from pipeline.domain.evidence import CheckedModel, SignedImage, VerifiedImage
+from pipeline.promote import Tools
+from pipeline.run import Run
+from pipeline.steps.attest_deployment import attest_deployment
+from pipeline.steps.deploy import deploy
+from pipeline.steps.describe import describe
+from pipeline.steps.lock import lock
+from pipeline.steps.verify import verify
+
+
+def roll_out(image: {image}, run: Run, tools: Tools) -> None:
+    run.step(
+        deploy,
+        image,
+        plan=run.promotion.plan,
+        sequence=1,
+        target=tools.target,
+        clock=tools.clock,
+        journal=run.record,
+        still_wanted=lambda: None,
+    )
+
+
+def bake(checked: CheckedModel, run: Run, tools: Tools) -> None:
+    {described} = run.step(describe, checked, store=tools.artifacts)
+    run.step(
+        lock, {locked}, plan=run.promotion.plan, rebuild=False, resolver=tools.resolver
+    )
+"""
+
+
+def check(folder: Path, **holes: str) -> str:
+    """Type-check a promotion with these words in its holes; return what the checker says."""
+    asked = {"image": "VerifiedImage", "described": "described", "locked": "described", **holes}
+    program = folder / "promotion.py"
+    program.write_text(_PROMISE.format(**asked))
+    cache = ROOT / ".mypy_cache"
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(cache), str(program)],
+        cwd=ROOT,
+        env={"MYPYPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("holes", "complaint"),
+    [
+        ({"image": "SignedImage"}, '"SignedImage"; expected "VerifiedImage"'),
+        ({"locked": "checked"}, '"CheckedModel"; expected "DescribedModel"'),
+    ],
+    ids=["what was only signed does not deploy", "what was not described is not locked"],
+)
+def test_a_skipped_step_fails_type_checking(
+    tmp_path: Path, holes: dict[str, str], complaint: str
+) -> None:
+    assert complaint in check(tmp_path, **holes)
+
+
+def test_the_steps_in_their_order_check(tmp_path: Path) -> None:
+    assert "Success" in check(tmp_path)
