@@ -6,8 +6,9 @@ from typing import Any
 
 from pipeline.domain.evidence import ResolvedModel, VerifiedImage
 from pipeline.domain.plan import OnReturn
-from pipeline.domain.promotion import Control, Phase, Promotion, TriggerKind, Waiting
-from pipeline.domain.references import ImageRef
+from pipeline.domain.promotion import Control, Promotion, TriggerKind, Waiting
+from pipeline.domain.references import ImageRef, ModelVersion
+from pipeline.domain.rollback import may_return
 from pipeline.domain.serving import Hold, ServiceState
 from pipeline.ledger import Ledger
 from pipeline.ports import Clock
@@ -37,11 +38,12 @@ class Record:
         )
 
     def know_image(self, verified: VerifiedImage, before: ServiceState) -> None:
-        """Record the image, and what served before it; what was recorded first stays."""
+        """Record the image, and what served before it; what was seen first stays."""
         previous = before.stable.image if before.stable is not None else None
+        first = self.promotion.image is None
         self.know(
             image=verified.ref,
-            previous_image=self.promotion.previous_image or previous,
+            previous_image=previous if first else self.promotion.previous_image,
             artifact_digest=verified.artifact_digest,
             lock_digest=verified.lock_digest,
             base_digest=verified.base_digest,
@@ -56,19 +58,23 @@ class Record:
         """Tell whether the service served this image before, and its plan returns at once."""
         if self.promotion.plan.on_return is not OnReturn.ROLLBACK:
             return False
-        history = self._ledger.promotions.of_service(self.promotion.service)
-        return any(past.image == image and past.phase is Phase.SUCCEEDED for past in history)
+        return may_return(self._ledger.promotions.of_service(self.promotion.service), image)
+
+    def serves_in(self, state: ServiceState | None) -> bool:
+        """Tell whether this promotion's image is the stable one of a service."""
+        image = self.promotion.image
+        return state is not None and image is not None and state.serves(image)
 
     def by_hand(self) -> bool:
-        """Tell whether a person named this version, instead of an alias."""
+        """Tell whether a person named this version, or an alias that the service does not watch."""
         wanted = self.promotion
-        return wanted.alias is None and wanted.trigger.kind not in _BY_MACHINE
+        return wanted.alias != wanted.plan.alias and wanted.trigger.kind not in _BY_MACHINE
 
-    def hold_unless(self, named: int | None) -> None:
+    def hold_unless(self, named: int | None, model: ModelVersion) -> None:
         """Hold the service where the alias names another version than a person promoted."""
         wanted = self.promotion
-        if named != wanted.model.version:
-            reason = f"{wanted.model} was promoted by hand"
+        if named != model.version:
+            reason = f"{model} was promoted by hand"
             hold = Hold(wanted.trigger.actor, reason, self._clock.now(), named)
             self._ledger.holds.set(wanted.service, hold)
 

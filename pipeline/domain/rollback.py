@@ -77,6 +77,20 @@ def serving(history: Sequence[Promotion]) -> ImageRef | None:
     return path[-1].image if path else None
 
 
+def may_return(history: Sequence[Promotion], image: ImageRef) -> bool:
+    """Tell whether a service served an image before, and nobody has rolled it back since.
+
+    What a person took away returns as a canary, whoever asks for it (interfaces §8.6).
+    """
+    for past in history:
+        if past.phase is Phase.SUCCEEDED:
+            if past.image == image:
+                return True
+            if past.kind is Kind.ROLLBACK and past.previous_image == image:
+                return False
+    return False
+
+
 def _before_latest(history: Sequence[Promotion]) -> Stop | AlreadyBack | None:
     latest = next((each for each in history if _moved_traffic(each)), None)
     if latest is None:

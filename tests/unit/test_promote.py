@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.domain.evidence import Refused
 from pipeline.domain.plan import OnReturn
-from pipeline.domain.promotion import ControlKind, Phase, TriggerKind
+from pipeline.domain.promotion import ControlKind, Phase, Promotion, TriggerKind
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.domain.serving import Readiness, ServiceState
 from pipeline.errors import ForbiddenError, PermanentError, UnavailableError
@@ -225,6 +225,65 @@ def test_an_alias_that_returns_does_what_on_return_says(
     assert serving.target.shifts == ([] if on_return is OnReturn.ROLLBACK else [10, 50])
 
 
+def test_what_a_person_rolled_back_returns_as_a_canary(serving: Scene) -> None:
+    serving.promote(2)
+    serving.roll_back_to(serving.promotions[0].image)
+    serving.target.shifts.clear()
+    assert serving.promote(2).phase is Phase.SUCCEEDED
+    assert serving.target.shifts == [10, 50]
+
+
+class Killed(BaseException):
+    """The worker is gone."""
+
+
+@pytest.fixture
+def killed_at_the_end(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Promotion, InMemoryCheckpoints]:
+    """Version 2 has everything, and its worker was killed before it could say so."""
+    complete, checkpoints = serving.target.complete, InMemoryCheckpoints()
+
+    def killed(service: str, revision: str, sequence: int) -> None:
+        complete(service, revision, sequence)
+        raise Killed
+
+    accepted = serving.accept(2)
+    monkeypatch.setattr(serving.target, "complete", killed)
+    with pytest.raises(Killed):
+        serving.run(accepted, checkpoints)
+    monkeypatch.setattr(serving.target, "complete", complete)
+    return accepted, checkpoints
+
+
+def test_a_decision_after_everything_was_given_is_too_late_and_says_so(
+    serving: Scene, killed_at_the_end: tuple[Promotion, InMemoryCheckpoints]
+) -> None:
+    serving.decide(ControlKind.ABORT, "not this one")
+    ended = serving.run(*killed_at_the_end)
+    assert serving.serves == (2, 0)
+    assert ended.phase is Phase.SUCCEEDED
+    assert ended.reason == "fraud served it before it could be stopped: not this one"
+
+
+def test_what_served_before_stays_known_when_the_end_is_repeated(
+    one: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = one.target.complete
+
+    def killed(service: str, revision: str, sequence: int) -> None:
+        complete(service, revision, sequence)
+        raise Killed
+
+    accepted = one.accept(1)
+    monkeypatch.setattr(one.target, "complete", killed)
+    with pytest.raises(Killed):
+        one.run(accepted)
+    monkeypatch.setattr(one.target, "complete", complete)
+    assert one.run(accepted).phase is Phase.SUCCEEDED
+    assert one.promotions[0].previous_image is None
+
+
 def test_what_serves_already_is_recorded_as_such_and_nothing_moves(serving: Scene) -> None:
     ended = serving.promote(1)
     assert (ended.phase, ended.reason) == (Phase.SUCCEEDED, "fraud already serves scorer/1")
@@ -318,6 +377,19 @@ def test_a_version_promoted_by_hand_holds_its_service_where_the_alias_names_anot
     hold = serving.ledger.holds.get(SERVICE)
     assert (hold is not None) == held
     assert hold is None or (hold.actor, hold.alias_version) == ("ada", named)
+
+
+def test_an_alias_by_hand_that_the_service_does_not_watch_holds_it(serving: Scene) -> None:
+    serving.models.point(MODEL, "challenger", 2)
+    accepted = serving.accept(2, alias=None)
+    model = replace(accepted.model, version=0)
+    trigger = replace(accepted.trigger, kind=TriggerKind.CLI, actor="ada")
+    accepted = serving.accept(2, alias="challenger", model=model, trigger=trigger)
+    serving.models.point(MODEL, "champion", 1)
+    assert serving.run(accepted).phase is Phase.SUCCEEDED
+    hold = serving.ledger.holds.get(SERVICE)
+    assert hold is not None
+    assert (hold.alias_version, hold.reason) == (1, "scorer/2 was promoted by hand")
 
 
 def test_traffic_is_put_back_however_often_that_takes(

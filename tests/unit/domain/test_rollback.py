@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.domain.plan import Plan
 from pipeline.domain.promotion import Kind, Phase, Promotion, Trigger, TriggerKind
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
-from pipeline.domain.rollback import AlreadyBack, Impossible, Stop, go_back, serving
+from pipeline.domain.rollback import AlreadyBack, Impossible, Stop, go_back, may_return, serving
 from pipeline.errors import InvalidReferenceError
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -214,3 +214,15 @@ def test_a_rollback_never_returns_to_what_serves_unless_something_is_in_flight(
     answer = go_back(history)
     if isinstance(answer, Stop) and not any(p.phase in OPEN for p in told):
         assert answer.image != serving(history)
+
+
+def test_what_was_served_may_return_until_a_person_takes_it_away() -> None:
+    one, two = promoted(1), promoted(2, before=1)
+    assert may_return(newest_first(one, two), image(1))
+    assert not may_return(newest_first(one, two), image(3))
+    undone = rolled_back(1, before=2)
+    assert not may_return(newest_first(one, two, undone), image(2))
+    assert may_return(newest_first(one, two, undone), image(1))
+    assert may_return(newest_first(one, two, undone, promoted(2, before=1)), image(2))
+    failed = rolled_back(1, Phase.FAILED, before=2)
+    assert may_return(newest_first(one, two, failed), image(2))
