@@ -47,7 +47,7 @@ def describe(
             f"{subject} does not say its mlflow_version: log it with MLflow 2.19 or later"
         )
     python = _mapping(python_env).get("python", pyfunc.get("python_version"))
-    if not _PYTHON.match(str(python)):
+    if not (isinstance(python, str | float) and _PYTHON.match(str(python))):
         return Refused(
             f"{subject} does not say its Python version: log it again, "
             "so that MLflow writes python_env.yaml"
@@ -77,5 +77,7 @@ def _requirement_lines(text: str) -> list[str]:
 
 
 def _signature(described: Mapping[str, Any]) -> str | None:
+    """Keep the texts that MLflow writes: whatever else may repeat itself beyond any memory."""
     signature = _mapping(described.get("signature"))
-    return json.dumps(signature, sort_keys=True, default=str) if signature else None
+    texts = {str(part): text for part, text in signature.items() if isinstance(text, str)}
+    return json.dumps(texts, sort_keys=True) if texts else None

@@ -79,8 +79,15 @@ def _described(subject: str, read: Mapping[str, bytes]) -> ModelDescription | Re
     texts = {path: content.decode() for path, content in read.items()}
     return describe_mlmodel(
         subject,
-        mlmodel=yaml.safe_load(texts["MLmodel"]),
-        python_env=yaml.safe_load(texts.get("python_env.yaml", "")),
+        mlmodel=yaml.load(texts["MLmodel"], _PlainYaml),  # noqa: S506 - a SafeLoader
+        python_env=yaml.load(texts.get("python_env.yaml", ""), _PlainYaml),  # noqa: S506 - as above
         requirements=texts.get("requirements.txt", ""),
         example=texts.get(_EXAMPLE),
     )
+
+
+class _PlainYaml(yaml.SafeLoader):
+    """YAML as MLflow writes it, without merge keys: nine lines of them can fill any memory."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge nothing, so that ``<<`` cannot be constructed and is an error."""

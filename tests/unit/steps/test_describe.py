@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,25 @@ def test_a_model_without_a_servable_flavor_is_refused(scene: Scene, text: str) -
 def test_a_description_that_cannot_be_read_is_refused(scene: Scene, text: bytes) -> None:
     scene.write("MLmodel", text)
     assert "cannot be read" in scene.refusal()
+
+
+def test_references_that_merge_into_more_than_memory_holds_are_refused(scene: Scene) -> None:
+    levels = [f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}" for n in range(1, 12)]
+    scene.write("MLmodel", "\n".join(["m0: &m0 {k: v}", *levels]))
+    assert "cannot be read" in scene.refusal()
+
+
+def test_references_that_stand_for_more_than_memory_holds_are_never_written_out(
+    scene: Scene,
+) -> None:
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 12)]
+    bomb = "\n".join(["l0: &l0 [x]", *levels])
+    scene.edit("MLmodel", "signature:\n", f"{bomb}\nsignature:\n  more: *l11\n")
+    described = scene.described().description
+    assert described.signature is not None
+    assert set(json.loads(described.signature)) == {"inputs", "outputs"}
+    scene.write("python_env.yaml", f"{bomb}\npython: *l11")
+    assert "does not say its Python version" in scene.refusal()
 
 
 @pytest.mark.parametrize("text", ["", "\n# only a comment\n\n"])
