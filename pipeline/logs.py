@@ -42,11 +42,14 @@ class PersonsLines(logging.Formatter):
         """Write a record."""
         at = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         about = _about(record)
-        said = record.getMessage() + (f": {about['why']}" if "why" in about else "")
+        said = printable(record.getMessage() + (f": {about['why']}" if "why" in about else ""))
         if record.levelname in _COLOURS:
             said = click.style(said, fg=_COLOURS[record.levelname])
         line = f"{at}  {about.get('service', 'laurel')!s:<16}  {said}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:
+            trace = self.formatException(record.exc_info).splitlines()
+            return "\n".join([line, *(f"  {printable(each)}" for each in trace)])
+        return line
 
 
 def to_stderr(*, as_json: bool) -> None:
@@ -60,6 +63,11 @@ def to_stderr(*, as_json: bool) -> None:
     logging.getLogger("dbos").handlers = [logging.NullHandler()]
     logging.getLogger("dbos").propagate = True
     logging.captureWarnings(capture=True)
+
+
+def printable(text: str) -> str:
+    """Take out what a terminal would obey, line breaks included: models print what they like."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _about(record: logging.LogRecord) -> dict[str, Any]:

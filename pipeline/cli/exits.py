@@ -16,6 +16,7 @@ from pipeline.errors import (
     LaurelError,
     NotFoundError,
 )
+from pipeline.logs import printable
 
 _THE_CALLERS = (ConfigurationError, InvalidReferenceError, NotFoundError, ForbiddenError)
 """Errors that go away when something else is typed, configured or allowed."""
@@ -73,7 +74,7 @@ def leave(code: Exit) -> NoReturn:
 
 def say(message: str) -> None:
     """Tell a person something that is not the result."""
-    click.echo(f"laurel: {message}", err=True)
+    click.echo(f"laurel: {printable(message)}", err=True)
 
 
 def leave_by_phases(promotions: Iterable[Mapping[str, Any]]) -> NoReturn:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import click
 
+from pipeline.logs import printable
+
 _COLOURS = {
     "succeeded": "green",
     "pass": "green",
@@ -61,8 +63,7 @@ def print_table(table: Table) -> None:
 
 def plain(cell: object) -> str:
     """Write one cell: one line, and no control characters, which a terminal would obey."""
-    text = "-" if cell is None or cell == "" else str(cell)
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable("-" if cell is None or cell == "" else str(cell))
 
 
 def _coloured(cell: str, width: int) -> str:

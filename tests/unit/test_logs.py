@@ -56,6 +56,18 @@ def test_a_line_for_people_has_time_service_and_what_happened_and_why(capsys: Wr
     assert "not readable: MLflow is away" in second
 
 
+def test_what_a_model_prints_moves_no_terminal_and_makes_no_line(capsys: Written) -> None:
+    logs.to_stderr(as_json=False)
+    said = "smoke failed: \x1b[2J\x9b1A\r12:00:00  fraud  promotion succeeded\nand more"
+    logging.getLogger("x").info("promotion %s", said, extra={"why": "\x1b]0;title\x07"})
+    broke = UserWarning(said)
+    logging.getLogger("x").error("broke", exc_info=broke)
+    first, _coloured_by_us, *trace = capsys.readouterr().err.splitlines()
+    assert "promotion smoke failed:" in first
+    assert all(line.isprintable() for line in (first, *trace))
+    assert all(line.startswith("  ") for line in trace)
+
+
 def test_a_fault_shows_people_where(capsys: Written) -> None:
     logs.to_stderr(as_json=False)
     try:

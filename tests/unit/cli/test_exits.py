@@ -38,6 +38,11 @@ def test_an_error_ends_in_one_line_and_its_code(error: errors.LaurelError, code:
     assert result.stderr == f"laurel: {error}\n"
 
 
+def test_what_a_model_printed_moves_no_terminal() -> None:
+    result = ended_by(errors.LaurelError("smoke: \x1b[2J\rdone\nand more"))
+    assert result.stderr == "laurel: smoke:  [2J done and more\n"
+
+
 def test_what_nobody_foresaw_ends_in_one_line_too() -> None:
     result = ended_by(KeyError("missing"))
     assert (result.exit_code, result.stdout) == (3, "")
