@@ -152,8 +152,8 @@ def test_an_index_that_names_another_image_for_a_digest_is_not_believed(
     assert (cache.provide(good).path / "a").read_text() == "good"
 
 
-def test_nobody_else_may_look_at_what_is_unpacked(cache: RootfsCache, tmp_path: Path) -> None:
-    assert cache
+@pytest.mark.usefixtures("cache")
+def test_nobody_else_may_look_at_what_is_unpacked(tmp_path: Path) -> None:
     assert (tmp_path / "unpacked").stat().st_mode & 0o777 == 0o700
 
 
