@@ -65,17 +65,21 @@ class Engine:
         self._carry_out = carry_out
         self._lock: io.TextIOWrapper | None = None
         self._workflow: Callable[[str, int], None] | None = None
+        self._left: set[tuple[str, int]] = set()
 
     def start(self) -> None:
         """Take the file, recover what was interrupted, begin to run what is enqueued."""
         self._lock = _locked(self._path)
         logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS(config=self._config())
-        carry_out = self._carry_out
+        carry_out, left = self._carry_out, self._left
 
         @DBOS.workflow(name="promotion", max_recovery_attempts=None)
         def promotion(promotion_id: str, attempt: int) -> None:
-            carry_out(promotion_id, attempt)
+            try:
+                carry_out(promotion_id, attempt)
+            finally:
+                left.add((promotion_id, attempt))
 
         self._workflow = promotion
         DBOS.launch()
@@ -93,15 +97,19 @@ class Engine:
         options = SetEnqueueOptions(
             queue_partition_key=service, priority=1 + sequence % _PRIORITIES
         )
+        self._left.discard((promotion, attempt))
         with SetWorkflowID(f"{promotion}.{attempt}"), options:
             DBOS.enqueue_workflow(_QUEUE, self._workflow, promotion, attempt)
 
     def live(self) -> set[tuple[str, int]]:
-        """List the attempts that are enqueued or running under this version of the steps."""
+        """List the attempts that are enqueued or running under this version of the steps.
+
+        One that has left off is not, even where a full disk kept DBOS from writing that down.
+        """
         found = DBOS.list_workflows(
             status=_LIVE, app_version=_version(), load_input=False, load_output=False
         )
-        return {_attempt(workflow.workflow_id) for workflow in found}
+        return {_attempt(workflow.workflow_id) for workflow in found} - self._left
 
     def step(self, name: str, do: Callable[[], type_json]) -> type_json:
         """Do something once per attempt: its JSON result, or the one that was recorded before."""
@@ -113,6 +121,7 @@ class Engine:
         known = DBOS.list_workflows(load_input=False, load_output=False)
         ended = [each.workflow_id for each in known if _attempt(each.workflow_id) not in live]
         DBOS.delete_workflows(ended)
+        self._left -= {_attempt(each) for each in ended}
 
     def stop(self) -> None:
         """Let go; what runs is taken up again at the next start."""

@@ -1,6 +1,7 @@
 """The durable engine: order, one per service, once per attempt, and what a killed process left."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+import pipeline.engine
 from pipeline.engine import Engine
 from pipeline.errors import ConfigurationError
 from tests.fakes.local_machine import eventually
@@ -163,3 +166,34 @@ def test_a_deleted_file_costs_checkpoints_and_nothing_else(tmp_path: Path) -> No
     with started(tmp_path, journal.carry_out) as engine:
         engine.enqueue("p-1", 1, service="fraud", sequence=1)
         eventually(lambda: len(journal.ran) == 2)
+
+
+def test_an_attempt_whose_end_could_not_be_written_is_not_live_and_its_service_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, full = Journal(), threading.Event()
+    journal.fails.add("wait")
+    opened = pipeline.engine._open
+
+    def with_a_disk_that_fills(path: Path) -> sa.Engine:
+        database = opened(path)
+
+        @sa.event.listens_for(database, "before_cursor_execute")
+        def write(_connection: object, _cursor: object, sql: str, *_more: object) -> None:
+            if full.is_set() and sql.startswith("UPDATE"):
+                raise sqlite3.OperationalError("disk I/O error")
+
+        return database
+
+    monkeypatch.setattr(pipeline.engine, "_open", with_a_disk_that_fills)
+    with started(tmp_path, journal.carry_out) as engine:
+        engine.enqueue("wait", 1, service="fraud", sequence=1)
+        eventually(lambda: journal.running == 1)
+        full.set()
+        journal.go.set()
+        eventually(lambda: journal.running == 0)
+        eventually(lambda: engine.live() == set())
+        full.clear()
+        engine.forget()
+        engine.enqueue("p-2", 1, service="fraud", sequence=2)
+        eventually(lambda: "p-2" in journal.names())
