@@ -5,11 +5,12 @@ MLflow is away, and a promotion never waits for it. Tags are for people; nothing
 """
 
 import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from pipeline.domain.promotion import Phase, Promotion
 from pipeline.domain.references import ModelVersion
-from pipeline.errors import PermanentError, TransientError
+from pipeline.errors import NotFoundError, PermanentError, TransientError
 from pipeline.ledger import Ledger, stamp
 from pipeline.ports import Clock, ModelRegistry
 
@@ -49,7 +50,8 @@ class WriteBack:
         succeeded = promotion.phase is Phase.SUCCEEDED
         before = self._served_before(promotion) if succeeded else None
         if before is not None and before != promotion.model:
-            self._registry.set_tags(before, {f"laurel.{promotion.service}.serving": "false"})
+            with suppress(NotFoundError):  # deleted since: nobody is left to be told
+                self._registry.set_tags(before, {f"laurel.{promotion.service}.serving": "false"})
         self._registry.set_tags(promotion.model, self._tags(promotion))
 
     def _served_before(self, promotion: Promotion) -> ModelVersion | None:

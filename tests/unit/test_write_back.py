@@ -52,6 +52,15 @@ def test_the_version_that_served_before_is_told_too(one: Scene) -> None:
     assert tags(one, 1)["phase"] == "succeeded"
 
 
+def test_a_version_is_told_though_the_one_before_it_was_deleted(one: Scene) -> None:
+    one.promote(1)
+    tell(one)
+    one.promote(2)
+    del one.models.versions[one.promotions[0].model]
+    tell(one)
+    assert tags(one, 2)["serving"] == "true"
+
+
 def test_a_bad_end_is_told_and_what_serves_keeps_its_tags(one: Scene) -> None:
     one.promote(1)
     tell(one)
