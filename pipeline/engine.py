@@ -153,6 +153,7 @@ def _attempt(workflow_id: str) -> tuple[str, int]:
 
 
 def _open(path: Path) -> sa.Engine:
+    path.touch(mode=0o600)  # evidence is its owner's alone; SQLite makes the files beside it alike
     engine = sa.create_engine(
         f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False}
     )
@@ -169,7 +170,9 @@ def _open(path: Path) -> sa.Engine:
 
 def _locked(path: Path) -> io.TextIOWrapper:
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_suffix(".lock").open("w")
+    name = path.with_suffix(".lock")
+    name.touch(mode=0o600)  # whoever can open it can hold it
+    lock = name.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

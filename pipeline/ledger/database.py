@@ -1,7 +1,7 @@
 """Open the ledger's database: SQLite in WAL with full sync; migrations; short transactions."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,10 @@ def _open(url: str) -> sa.Engine:
         raise ConfigurationError(
             f"ledger: {parsed.render_as_string()!r} is not supported: write sqlite:///FILE"
         )
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(parsed.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # where it cannot be made, SQLite says why
+        path.touch(mode=0o600)  # its owner's alone; SQLite makes the files beside it alike
     engine = sa.create_engine(
         parsed, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
     )

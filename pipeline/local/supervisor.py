@@ -52,7 +52,8 @@ class Supervisor:
         self._images = images
         self._isolated = isolated
         self._folder = front.folder
-        for name in ("services", "processes", LISTENING, "output"):
+        # Nobody else may look or hold the lock; the folder first: a missing parent gets no mode.
+        for name in ("", "services", "processes", LISTENING, "output"):
             (self._folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def desired(self, service: str) -> Desired:

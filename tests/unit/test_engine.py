@@ -55,6 +55,13 @@ def started(folder: Path, carry_out: Callable[[str, int], None]) -> Iterator[Eng
         engine.stop()
 
 
+def test_nobody_else_may_read_the_checkpoints_or_hold_their_lock(tmp_path: Path) -> None:
+    with started(tmp_path, Journal().carry_out):
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert {"engine.db", "engine.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
 def test_promotions_of_a_service_run_one_at_a_time_in_the_order_of_their_sequence(
     tmp_path: Path,
 ) -> None:

@@ -235,6 +235,13 @@ def test_a_ledger_without_its_schema_says_so(tmp_path: Path) -> None:
     empty.close()
 
 
+@pytest.mark.usefixtures("ledger")
+def test_nobody_else_may_read_the_ledger(tmp_path: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("laurel.db*")}
+    assert modes["laurel.db"] == 0o600
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_ledger_that_cannot_be_written_is_unavailable(ledger: Ledger) -> None:
     with ledger.database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count=1")
