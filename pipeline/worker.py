@@ -1,25 +1,28 @@
 """Claim, run, keep what serves, tell MLflow, let go.
 
-One worker per ledger on one machine. Three things go on in it: the engine runs promotions, one per
-service at a time; a loop compares aliases with the ledger and hands accepted promotions to the
-engine; another keeps what serves as it should be and writes down what it observes. Each may be
-killed at any moment (law 4, law 8).
+One worker per ledger on one machine. The engine runs promotions, one per service at a time. Four
+loops go on beside it: one compares aliases with the ledger, one hands what was accepted to the
+engine, one keeps what serves as it should be and writes down what it observes, one tells MLflow; so
+an MLflow that hangs keeps no rollback waiting. Each may be killed at any moment (law 4, law 8).
 """
 
 import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from pipeline.domain.promotion import Phase, Promotion
+from pipeline.domain.serving import ServiceState
 from pipeline.engine import Engine
-from pipeline.errors import LaurelError
+from pipeline.errors import LaurelError, TransientError
 from pipeline.ledger import Ledger
 from pipeline.promote import Tools, carry_out
 from pipeline.reconciler import Reconciler
 from pipeline.record import Record
 from pipeline.run import Run
+from pipeline.steps.rollback import restore
 from pipeline.write_back import WriteBack
 
 _log = logging.getLogger(__name__)
@@ -62,7 +65,8 @@ class Worker:
         self._heavy = threading.Semaphore(heavy)
         self._poll = poll
         self._engine = Engine(checkpoints, self._carry_out, poll=poll)
-        self._woken = threading.Event()
+        self._look = threading.Event()
+        self._hand_on = threading.Event()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -72,22 +76,28 @@ class Worker:
         Raises
         ------
         ConfigurationError
-            Where another worker runs on this ledger.
+            Where another worker runs on this ledger, or Envoy cannot listen.
 
         """
+        try:
+            self._keep()
+        except TransientError as error:
+            _log.warning("not everything serves yet: %s", error)
         self._engine.start()
-        self._keep()
-        self._begin("reconcile", self._reconcile, self._wait_for_work)
+        self._begin("reconcile", self._reconcile, partial(self._wait, self._look))
+        self._begin("dispatch", self._dispatch, partial(self._wait, self._hand_on))
         self._begin("keep", self._keep, lambda: self._stopping.wait(KEEP_EVERY))
+        self._begin("tell", self._write_back.tick, lambda: self._stopping.wait(self._poll))
 
     def wake(self) -> None:
         """Look at the ledger now: something was accepted."""
-        self._woken.set()
+        self._look.set()
+        self._hand_on.set()
 
     def stop(self) -> None:
         """Stop taking up work. What serves goes on serving; what ran is resumed at next start."""
         self._stopping.set()
-        self._woken.set()
+        self.wake()
         for thread in self._threads:
             thread.join(timeout=5)
         self._engine.stop()
@@ -105,14 +115,13 @@ class Worker:
         thread.start()
         self._threads.append(thread)
 
-    def _wait_for_work(self) -> None:
-        self._woken.wait(self._poll)
-        self._woken.clear()
+    def _wait(self, woken: threading.Event) -> None:
+        woken.wait(self._poll)
+        woken.clear()
 
     def _reconcile(self) -> None:
         self._reconciler.tick()
-        self._dispatch()
-        self._write_back.tick()
+        self._hand_on.set()
 
     def _dispatch(self) -> None:
         """Hand every open promotion without a live attempt to the engine (law 8)."""
@@ -169,3 +178,15 @@ class Worker:
             known = self._ledger.states.get(service)
             if known is None or known[0] != state:
                 self._ledger.states.observed(state, self._tools.clock.now())
+            self._end_orphan(state)
+
+    def _end_orphan(self, state: ServiceState) -> None:
+        """Put traffic back that no promotion answers for: its ledger was lost.
+
+        An older sequence is refused, so what was accepted meanwhile loses nothing.
+        """
+        if state.canary is None or not state.canary.percent:
+            return
+        if all(each.service != state.name for each in self._ledger.promotions.open()):
+            _log.warning("no promotion answers for %s: put back", state.canary.name)
+            restore(state.name, sequence=state.sequence, target=self._tools.target)

@@ -1,19 +1,22 @@
 """The worker: hands what was accepted to the engine, once, and takes up what others left."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from pipeline.domain.promotion import Phase
+from pipeline.domain.promotion import Kind, Phase
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.reconciler import Reconciler
 from pipeline.worker import Worker
 from tests.fakes.local_machine import eventually
 from tests.unit.promotion_scene import MODEL, SERVICE, Scene, refuse, scene
 
+LAST_STEP = 50
 pytestmark = pytest.mark.xdist_group("engine")  # DBOS is one per process
 
 
@@ -45,6 +48,17 @@ def working(one: Scene, folder: Path) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
+
+
+def after_each_shift(one: Scene, do: Callable[[int], None]) -> None:
+    """Do something with the percent that a canary has just been given."""
+    shift = one.target.shift
+
+    def shifted(service: str, revision: str, percent: int, sequence: int) -> None:
+        shift(service, revision, percent, sequence)
+        do(percent)
+
+    one.target.shift = shifted  # type: ignore[method-assign]  # a hook, in this scene alone
 
 
 def ended(one: Scene, count: int) -> bool:
@@ -136,6 +150,73 @@ def test_a_target_that_cannot_be_observed_leaves_what_was_seen_before(
     known = one.ledger.states.get(SERVICE)
     assert known is not None
     assert known[0] == seen
+
+
+def test_a_rollback_waits_for_no_mlflow_that_hangs(one: Scene, tmp_path: Path) -> None:
+    one.promote(1)
+    one.promote(2)
+    hangs, over = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        over.wait(30)
+
+    with working(one, tmp_path):
+        one.models.at_read = hang
+        one.models.point(MODEL, "champion", 3)
+        eventually(hangs.is_set, "MLflow to hang")
+        back = one.promotions[0]
+        draft = replace(back, id="back", kind=Kind.ROLLBACK, phase=Phase.PENDING, alias=None)
+        one.ledger.promotions.accept(replace(draft, target=back.image, ended_at=None))
+        eventually(lambda: one.serves == (1, 0), "the rollback")
+        over.set()
+
+
+def test_a_canary_that_no_promotion_answers_for_goes_back(one: Scene, tmp_path: Path) -> None:
+    one.promote(1)
+    seen: list[tuple[int | None, int]] = []
+
+    def look(percent: int) -> None:
+        worker_of(one, tmp_path)._keep()
+        seen.append(one.serves)
+        if percent == LAST_STEP:
+            raise KeyboardInterrupt
+
+    after_each_shift(one, look)
+    with pytest.raises(KeyboardInterrupt):
+        one.promote(2)
+    assert seen == [(1, 10), (1, 50)]
+    (tmp_path / "new").mkdir()
+    with scene(tmp_path / "new", images=one.images, target=one.target) as lost:
+        worker_of(lost, tmp_path)._keep()
+        assert lost.serves == (1, 0)
+
+
+def test_a_target_that_cannot_be_used_stops_the_start_and_nothing_runs(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.accept(1)
+
+    def taken() -> None:
+        raise ConfigurationError("Envoy does not start: is the port taken?")
+
+    monkeypatch.setattr(one.target, "keep", taken)
+    with pytest.raises(ConfigurationError, match="port"):
+        worker_of(one, tmp_path).start()
+    assert not (tmp_path / "engine.db").exists()
+
+
+def test_a_target_that_is_slow_to_start_stops_nothing(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slow() -> None:
+        raise UnavailableError("start Envoy", "its address", "not done after 20 s")
+
+    monkeypatch.setattr(one.target, "keep", slow)
+    one.accept(1)
+    with working(one, tmp_path):
+        eventually(lambda: ended(one, 1), "its end")
+    assert "not everything serves yet" in caplog.text
 
 
 def test_a_bad_end_is_recorded_with_its_reason(one: Scene, tmp_path: Path) -> None:
