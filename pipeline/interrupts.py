@@ -45,7 +45,7 @@ class InterruptibleClock:
     def look(self) -> None:
         """Leave where a decision was made; asks the ledger at most once a second."""
         now = self._clock.now()
-        if now - self._looked >= LOOK_EVERY:
+        if abs(now - self._looked) >= LOOK_EVERY:  # a clock may be set back
             self._looked = now
             control = self._control()
             if control is not None:

@@ -99,6 +99,7 @@ class Run:
             while not self._heavy.acquire(timeout=_SLICE):
                 self.record.waiting("a place among the heavy steps of this machine")
                 self.clock.look()
+            self.record.waiting(None)
             try:
                 return do(*args, **kwargs)
             finally:
@@ -154,7 +155,7 @@ class Run:
         while True:
             try:
                 return do()
-            except LaurelError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, traffic must go back
                 _log.exception("%s failed, trying again", what)
                 with suppress(LaurelError):  # the ledger may be what is away
                     self.record.note("retry", {"name": what, "why": str(error)})

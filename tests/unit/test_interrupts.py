@@ -74,3 +74,11 @@ def test_a_stream_without_a_decision_is_whole() -> None:
     store = InterruptibleStore(Slow(clock), InterruptibleClock(clock, lambda: None))
     assert b"".join(store.read("/model", FILE)) == b"xxx"
     assert store.files("/model") == (StoredFile("/model", 0),)
+
+
+def test_a_clock_that_is_set_back_hides_no_decision() -> None:
+    clock = FakeClock()
+    sleeper = InterruptibleClock(clock, lambda: ABORT)
+    clock.sleep(-3600)
+    with pytest.raises(Interrupted):
+        sleeper.look()

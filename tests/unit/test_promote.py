@@ -396,18 +396,20 @@ def test_traffic_is_put_back_however_often_that_takes(
     serving: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_canary(serving)
-    restore, failures = serving.target.restore, [1] * 5
+    restore = serving.target.restore
+    failures: list[Exception] = [OSError("no space left on device")] * 3
+    failures += [PermanentError("restore", SERVICE, "the target is being upgraded")] * 2
 
     def reluctant(service: str, sequence: int) -> None:
         if failures:
-            failures.pop()
-            raise PermanentError("restore", service, "the target is being upgraded")
+            raise failures.pop()
         restore(service, sequence)
 
     monkeypatch.setattr(serving.target, "restore", reluctant)
     assert serving.promote(2).phase is Phase.FAILED
     retries = serving.ledger.events.of(serving.promotions[-1].id, kind="retry")
     assert len(retries) == 5
+    assert serving.clock.slept[-5:] == [1, 2, 4, 8, 16]
     assert serving.target.observe(SERVICE).canary is None
 
 

@@ -183,6 +183,24 @@ def test_heavy_steps_share_few_places(one: Scene) -> None:
     assert most == [2]
 
 
+def test_who_has_got_a_place_among_the_heavy_waits_no_more(one: Scene) -> None:
+    class Taken(threading.Semaphore):
+        once = iter([False])
+
+        def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:  # noqa: FBT001, FBT002 - as it is there
+            return next(self.once, True) and super().acquire(blocking, timeout)
+
+    waited: list[object] = []
+
+    def heavy() -> ResolvedModel:
+        waited.append(record.promotion.waiting)
+        return RESOLVED
+
+    record = Record(one.promotions[0], one.ledger, one.clock)
+    Run(record, InMemoryCheckpoints(), one.clock, Taken(1)).heavy_step(heavy)
+    assert waited == [None]
+
+
 def test_a_fresh_step_is_done_every_time(one: Scene) -> None:
     asked, checkpoints = Asked(), InMemoryCheckpoints()
     for _ in range(2):
