@@ -7,7 +7,16 @@ from starlette.exceptions import HTTPException
 
 from pipeline.domain.acceptance import Wanted, meant, promotion_draft, retry_draft
 from pipeline.domain.evidence import Refused
-from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion, Trigger, TriggerKind
+from pipeline.domain.promotion import (
+    Control,
+    ControlKind,
+    Kind,
+    Phase,
+    Promotion,
+    Trigger,
+    TriggerKind,
+)
+from pipeline.domain.serving import Hold
 from pipeline.ledger import Ledger, new_id
 from webhook_service.access import Operator, ReceiverParts, reader
 from webhook_service.shapes import (
@@ -22,6 +31,7 @@ from webhook_service.views import events_json, promotion_json
 router = APIRouter(prefix="/promotions", tags=["promotions"])
 _reading = [Depends(reader)]
 _Limit = Annotated[int, Query(ge=1, le=200)]
+_After = Annotated[int, Query(ge=0, lt=1 << 63)]
 
 
 @router.post("", status_code=202)
@@ -75,7 +85,7 @@ def one(promotion: str, receiver: ReceiverParts) -> PromotionJson:
 
 
 @router.get("/{promotion}/events", dependencies=_reading)
-def events(promotion: str, receiver: ReceiverParts, after: int = 0) -> EventsJson:
+def events(promotion: str, receiver: ReceiverParts, after: _After = 0) -> EventsJson:
     """Tell what happened to a promotion after event ``after``, oldest first."""
     _known(receiver.ledger, promotion)
     return EventsJson(items=events_json(receiver.ledger.events.of(promotion, after=after)))
@@ -115,6 +125,9 @@ def retry(
         raise HTTPException(409, "laurel.yaml has no such service any more: nothing is retried.")
     trigger = Trigger(_caller(request), token.actor, receiver.config.now())
     draft = retry_draft(found, plan, promotion=new_id(), trigger=trigger)
+    if draft.kind is Kind.ROLLBACK:
+        hold = Hold(token.actor, "rollback", trigger.at)
+        receiver.ledger.holds.set(found.service, hold)
     accepted = receiver.ledger.promotions.accept(draft)
     receiver.config.wake()
     response.headers["location"] = f"/promotions/{accepted.id}"

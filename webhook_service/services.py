@@ -71,6 +71,7 @@ def hold(name: str, asked: AskReason, receiver: ReceiverParts, token: Operator) 
     """Keep automation from changing a service until its alias names another version."""
     plan = _known(name, receiver)
     receiver.ledger.holds.set(name, Hold(token.actor, asked.reason, receiver.config.now()))
+    receiver.config.wake()  # which reads what the alias names now: another version ends the hold
     return _shown(plan, receiver)
 
 

@@ -371,6 +371,17 @@ def test_a_bad_end_is_retried_as_a_new_promotion(
     assert again.image is None
 
 
+def test_a_rollback_that_is_retried_holds_its_service_again(client: Client, ledger: Ledger) -> None:
+    promoted(ledger, 1)
+    promoted(ledger, 2, before=1)
+    first = roll_back(client).json()["id"]
+    ledger.promotions.change(first, phase=Phase.ERRORED)
+    ledger.holds.release("fraud")
+    answer = client.call("POST", f"/promotions/{first}/retry", token=ADA)
+    assert answer.json()["target"] == str(image(1))
+    assert ledger.holds.get("fraud") == Hold("ada", "rollback", NOW, None)
+
+
 @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING, Phase.SUCCEEDED])
 def test_only_a_bad_end_is_retried(client: Client, ledger: Ledger, phase: Phase) -> None:
     made = promoted(ledger, 7, phase)
@@ -461,11 +472,12 @@ def test_an_unknown_service_is_not_found(
     assert client.call(method, path, token=ADA, json=body).status == 404
 
 
-def test_a_hold_is_set_and_released_by_name(client: Client, ledger: Ledger) -> None:
+def test_a_hold_is_set_and_released_by_name(client: Client, ledger: Ledger, world: World) -> None:
     held = client.call("PUT", "/services/fraud/hold", token=ADA, json={"reason": "on call"})
     assert held.status == 200
     assert held.json()["hold"]["actor"] == "ada"
     assert ledger.holds.get("fraud") == Hold("ada", "on call", NOW, None)
+    assert world.woken == 1
     for _ in range(2):
         assert client.call("DELETE", "/services/fraud/hold", token=ADA).json()["hold"] is None
     assert ledger.holds.get("fraud") is None
