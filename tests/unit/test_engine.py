@@ -69,16 +69,16 @@ def test_promotions_of_a_service_run_one_at_a_time_in_the_order_of_their_sequenc
     with started(tmp_path, journal.carry_out) as engine:
         engine.enqueue("wait", 1, service="fraud", sequence=1)
         eventually(lambda: journal.running == 1)
-        for sequence in (4, 2, 3):
-            engine.enqueue(f"p-{sequence}", 1, service="fraud", sequence=sequence)
+        for name, sequence in (("p-y", 3), ("p-x", 4), ("p-z", 2)):
+            engine.enqueue(name, 1, service="fraud", sequence=sequence)
         engine.enqueue("other", 1, service="churn", sequence=1)
         eventually(lambda: "other" in journal.names())
         assert journal.names() == ["wait", "other"]
-        assert {name for name, _ in engine.live()} >= {"wait", "p-2", "p-3", "p-4"}
+        assert {name for name, _ in engine.live()} >= {"wait", "p-z", "p-y", "p-x"}
         journal.go.set()
         eventually(lambda: len(journal.ran) == 5)
         eventually(lambda: engine.live() == set())
-    assert journal.names() == ["wait", "other", "p-2", "p-3", "p-4"]
+    assert journal.names() == ["wait", "other", "p-z", "p-y", "p-x"]
 
 
 def test_the_same_attempt_asked_for_twice_runs_once(tmp_path: Path) -> None:
