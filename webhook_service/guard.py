@@ -3,6 +3,8 @@
 Plain ASGI, because a streamed body must be counted while it arrives.
 """
 
+import asyncio
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +13,8 @@ from webhook_service.problems import problem
 
 LARGEST_BODY = 1 << 20
 """Bytes; MLflow's largest delivery carries a tag of 5,000 characters."""
+PATIENCE = 30.0
+"""Seconds that a whole body may take: whoever trickles must not hold memory for ever."""
 
 _HEADERS = [
     (b"cache-control", b"no-store"),
@@ -21,7 +25,7 @@ _HEADERS = [
 
 
 class Guard:
-    """Refuses foreign Host names (DNS rebinding) and bodies over 1 MiB, before they are read."""
+    """Refuses foreign Host names (DNS rebinding), bodies over 1 MiB and those that trickle in."""
 
     def __init__(self, app: ASGIApp, allowed_hosts: frozenset[str]) -> None:
         self._app = app
@@ -53,17 +57,28 @@ def _declared(headers: Headers) -> int:
 
 
 def _bounded(receive: Receive, declared: int) -> Receive:
-    received = 0
+    received, whole = 0, False
+    until = asyncio.get_running_loop().time() + PATIENCE
 
     async def bounded() -> Message:
-        nonlocal received
+        nonlocal received, whole
         _require_bounded(declared)  # before a byte of it is read
-        message = await receive()
+        message = await (receive() if whole else _before(until, receive))
+        whole = not message.get("more_body", False)
         received += len(message.get("body", b""))
         _require_bounded(received)
         return message
 
     return bounded
+
+
+async def _before(until: float, receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout_at(until):
+            return await receive()
+    except TimeoutError:
+        detail = f"The body took longer than {PATIENCE:.0f} s: send it in one piece."
+        raise HTTPException(408, detail, {"Connection": "close"}) from None
 
 
 def _require_bounded(size: int) -> None:

@@ -24,6 +24,7 @@ from pipeline.errors import (
 RETRY_AFTER = 30
 """Seconds; MLflow's webhook client honours it on 503."""
 
+_SHOWN = 10  # faults of one body
 _log = logging.getLogger(__name__)
 
 
@@ -65,9 +66,13 @@ _FOR_PEOPLE = {  # Starlette's own words say nothing of what to do next
 
 
 def _invalid(_request: Request, error: RequestValidationError) -> Response:
-    # Only positions and pydantic's own sentences: never the input.
-    found = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+    # Only positions and pydantic's own sentences: never the input, but for the start of its keys.
+    found = [f"{'.'.join(map(_part, e['loc']))}: {e['msg']}" for e in error.errors()[:_SHOWN]]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(found))
+
+
+def _part(of_position: str | int) -> str:
+    return ascii(of_position)[:40].strip("'")
 
 
 def _unreadable(_request: Request, error: InvalidReferenceError) -> Response:

@@ -28,7 +28,7 @@ _REFUSED_AS: dict[type[DeliveryError], str] = {
     StaleDeliveryError: "age",
     MalformedDeliveryError: "malformed",
 }
-_REFUSED_BY_STATUS = {413: "too_large", 415: "content_type"}
+_REFUSED_BY_STATUS = {408: "slow", 413: "too_large", 415: "content_type"}
 _log = logging.getLogger(__name__)
 
 

@@ -67,9 +67,15 @@ class Client:
             body = _dump(json)
         return self.send(Call(method, target, sent | (headers or {}), body))
 
-    def send(self, call: Call, *, chunks: Iterable[bytes] | None = None) -> Answer:
-        """Send exactly this; ``chunks`` stream a body instead of the call's own."""
-        return self._loop.run(self._send(call, [call.body] if chunks is None else chunks))
+    def send(
+        self, call: Call, *, chunks: Iterable[bytes] | None = None, stalls: bool = False
+    ) -> Answer:
+        """Send exactly this; ``chunks`` stream a body instead of the call's own.
+
+        Where it ``stalls``, the body never ends.
+        """
+        parts = [call.body] if chunks is None else chunks
+        return self._loop.run(self._send(call, parts, stalls=stalls))
 
     def send_together(self, calls: Sequence[Call]) -> list[Answer]:
         """Send all of these at the same time."""
@@ -79,7 +85,7 @@ class Client:
 
         return self._loop.run(together())
 
-    async def _send(self, call: Call, chunks: Iterable[bytes]) -> Answer:
+    async def _send(self, call: Call, chunks: Iterable[bytes], *, stalls: bool = False) -> Answer:
         arriving: Iterator[Message] = chain(
             ({"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks),
             [{"type": "http.request", "body": b"", "more_body": False}],
@@ -88,7 +94,10 @@ class Client:
         answered: list[Message] = []
 
         async def receive() -> Message:
-            return next(arriving)
+            message = next(arriving)
+            if stalls and not message.get("more_body"):
+                await asyncio.Event().wait()
+            return message
 
         async def send(message: Message) -> None:
             answered.append(message)
