@@ -72,7 +72,7 @@ class _Watch:
         state = self._resume()
         given = 0
         while (control := self.journal.control()) is None:
-            state, decision = self._look(state)
+            before, (state, decision) = state, self._look(state)
             match self._if_wanted(state, decision):
                 case Stopped() as stopped:
                     return stopped
@@ -83,7 +83,7 @@ class _Watch:
                 case Raise(percent):
                     state = self._raise(state, percent)
                 case Hold() as hold:
-                    self._hold(state, hold)
+                    self._hold(before, state, hold)
                     if state.percent != given:  # a restarted worker: the target may have forgotten
                         self._shift(state.percent)
             given = state.percent
@@ -144,8 +144,9 @@ class _Watch:
         self.journal.waiting(None)
         return state
 
-    def _hold(self, state: CanaryState, hold: Hold) -> None:
-        if hold.waiting_for != "metrics":
+    def _hold(self, before: CanaryState, state: CanaryState, hold: Hold) -> None:
+        """Note a look that saw something; one that waits for a day must not fill the ledger."""
+        if (state.readings, state.evidence) != (before.readings, before.evidence):
             self._note(state, "hold", hold.detail)
         self.journal.waiting(hold.waiting_for)
 

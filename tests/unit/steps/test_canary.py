@@ -334,3 +334,10 @@ def test_traffic_goes_back_even_where_the_ledger_cannot_take_the_reason(scene: S
     with pytest.raises(UnavailableError):
         run(scene)
     assert scene.percent == 0
+
+
+def test_a_canary_without_requests_waits_without_filling_the_ledger(scene: Scene) -> None:
+    scene.metrics.rate = 0
+    scene.plan = replace(PLAN, canary=replace(PLAN.canary, deadline=7200.0))
+    assert "answered only 0" in refused(run(scene)).reason
+    assert len(scene.journal.notes("look")) <= 3
