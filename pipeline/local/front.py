@@ -184,6 +184,13 @@ def write_atomically(path: Path, content: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(
+            folder
+        )  # else the rename may be lost with the power, and an older promotion return
+    finally:
+        os.close(folder)
 
 
 def _executable() -> Path:

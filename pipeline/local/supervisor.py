@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.domain.serving import Readiness
@@ -136,8 +136,8 @@ class Supervisor:
         if former and former.alive():
             return
         starts = _starts(former)
-        if former and time.time() - former.at < min(2**starts, _LONGEST_PAUSE):
-            return
+        if former and 0 <= time.time() - former.at < min(2**starts, _LONGEST_PAUSE):
+            return  # started in the future: the clock was set back since
         try:
             rootfs = self._images.provide(deployed.image)
             command = server_command(
@@ -145,9 +145,9 @@ class Supervisor:
             )
             with listen(self._socket(revision)) as listener:
                 start(command, record=record, notes={"starts": starts + 1}, listener=listener)
-        except StepError as error:  # one image that cannot start must not stop the others
+        except (StepError, OSError) as error:  # one that cannot start must not stop the others
             _log.warning("revision %s: %s", revision, error)
-            with self._output(revision).open("a") as output:
+            with suppress(OSError), self._output(revision).open("a") as output:
                 output.write(f"{error}\n")
 
     def _end_servers(self, wanted: set[str]) -> None:
