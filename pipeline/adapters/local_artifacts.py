@@ -3,11 +3,13 @@
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.domain.evidence import Refused, StoredFile
-from pipeline.errors import CorruptedError, ForbiddenError, NotFoundError
+from pipeline.errors import CorruptedError, ForbiddenError, NotFoundError, PermanentError
+from pipeline.image.model_files import DEEPEST, MOST
 
 _CHUNK = 1 << 20
 _ATTEMPTED = "read the model's files"
@@ -20,13 +22,18 @@ class LocalArtifacts:
         """List regular files; a link, device or pipe refuses the model."""
         root = _root(artifact_uri)
         try:
-            found = list(_walk(root, ""))
+            found = list(islice(_walk(root, ""), MOST + 1))
         except FileNotFoundError as error:
             raise NotFoundError(
                 _ATTEMPTED, str(root), "the folder is gone; is MLflow's storage mounted here?"
             ) from error
         except OSError as error:
             raise _unreadable(root, error) from error
+        if len(found) > MOST or any(path.count("/") > DEEPEST for path, _ in found):
+            return Refused(
+                f"the model's artifacts are deeper than {DEEPEST} folders or more than "
+                f"{MOST} files: log the model with less, or pack what belongs together"
+            )
         for path, status in found:
             if not stat.S_ISREG(status.st_mode):
                 return Refused(
@@ -57,14 +64,19 @@ class LocalArtifacts:
 
 def _root(artifact_uri: str) -> Path:
     parts = urlsplit(artifact_uri)
-    return Path(unquote(parts.path) if parts.scheme == "file" else artifact_uri)
+    root = Path(unquote(parts.path) if parts.scheme == "file" else artifact_uri)
+    if not root.is_absolute():  # it would begin where Laurel runs, which is where its keys are
+        raise PermanentError(
+            _ATTEMPTED, artifact_uri, "it is no absolute path: start MLflow with an absolute one"
+        )
+    return root
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             path = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and path.count("/") <= DEEPEST:
                 yield from _walk(Path(entry.path), path + "/")
             else:
                 yield path, entry.stat(follow_symlinks=False)

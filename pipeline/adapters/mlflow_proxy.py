@@ -9,11 +9,10 @@ from urllib.parse import quote, unquote, urlsplit
 from pipeline.adapters.mlflow_rest import MlflowRest, accepted
 from pipeline.domain.evidence import Refused, StoredFile
 from pipeline.errors import CorruptedError, NotFoundError, PermanentError
+from pipeline.image.model_files import DEEPEST, MOST
 
 _API = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 20
-_DEEPEST = 32
-_MOST = 100_000
 _ATTEMPTED = "read the model's files"
 
 
@@ -42,10 +41,10 @@ class ProxiedArtifacts:
                     folders.append(path + "/")
                 else:
                     found.append(StoredFile(path, int(entry.get("file_size", 0))))
-            if folder.count("/") > _DEEPEST or len(found) > _MOST:
+            if folder.count("/") > DEEPEST or len(found) > MOST:
                 return Refused(
-                    f"the model's artifacts are deeper than {_DEEPEST} folders or more than "
-                    f"{_MOST} files: log the model with less, or pack what belongs together"
+                    f"the model's artifacts are deeper than {DEEPEST} folders or more than "
+                    f"{MOST} files: log the model with less, or pack what belongs together"
                 )
         return tuple(sorted(found, key=attrgetter("path")))
 

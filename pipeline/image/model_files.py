@@ -12,6 +12,8 @@ from pipeline.image.tar import File, tar_stream
 
 PLACE = "mnt/models"  # KServe's customary path
 ALONE = 64 << 20  # bytes; from here on a file is worth a layer, to be pulled and kept on its own
+DEEPEST = 32  # folders below each other; Python's own tree functions recurse
+MOST = 100_000  # files of one model
 _NAME_LENGTH = 255  # bytes; Linux's limit
 _DELETE = 127
 

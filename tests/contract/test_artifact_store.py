@@ -113,6 +113,28 @@ def test_a_link_on_this_machine_refuses_the_model(
     assert "'link'" in refused.reason
 
 
+def test_folders_that_are_too_deep_refuse_the_model(
+    store: MlflowArtifacts, put: Put, model: Path
+) -> None:
+    (model / "/".join("d" * 32)).mkdir(parents=True)
+    (model / "/".join("d" * 32) / "fits").touch()
+    assert len(listed(store, put(model))) == 5
+    (model / "/".join("d" * 33)).mkdir()
+    (model / "/".join("d" * 33) / "deeper").touch()
+    refused = store.files(put(model))
+    assert isinstance(refused, Refused)
+    assert "deeper than 32 folders" in refused.reason
+
+
+@pytest.mark.parametrize("uri", ["file:.", "file:model", "file://host"])
+def test_a_folder_is_never_looked_for_where_laurel_runs(
+    store: MlflowArtifacts, model: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.chdir(model)
+    with pytest.raises(PermanentError, match="no absolute path"):
+        store.files(uri)
+
+
 def test_a_pipe_on_this_machine_refuses_the_model(store: MlflowArtifacts, model: Path) -> None:
     os.mkfifo(model / "pipe")
     assert isinstance(store.files(str(model)), Refused)
