@@ -46,14 +46,15 @@ class Asked:
 
         """
         from pipeline.cli.client import Client
-        from pipeline.cli.token_file import read_token
+        from pipeline.cli.token_file import read_token_for
 
         server, token = self.server, os.environ.get("LAUREL_TOKEN")
         if server and token:
             return Client(server, token)
         settings = self.settings()
         at = settings.server
-        return Client(server or url_of(at.host, at.port), token or read_token(at.token_file))
+        server = server or url_of(at.host, at.port)
+        return Client(server, token or read_token_for(server, at.token_file, at.host))
 
 
 def shared(verb: Callable[Concatenate[Asked, P], R]) -> Callable[P, R]:

@@ -8,6 +8,7 @@ import ipaddress
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline.cli.new_files import write_new
 from pipeline.errors import ConfigurationError
@@ -53,6 +54,26 @@ def read_token(path: Path) -> str:
     if not token:
         raise ConfigurationError(f"{path} is empty: remove it, and `laurel up` makes a new token")
     return token
+
+
+def read_token_for(server: str, path: Path, host: str) -> str:
+    """Read the token to call ``server`` with; it is never sent to another machine than ``host``.
+
+    Raises
+    ------
+    ConfigurationError
+        Where there is none, or the settings' server is another one.
+
+    """
+    named = ""
+    with suppress(ValueError):  # no URL at all: certainly not this server's
+        named = urlsplit(server).hostname or ""
+    if named != host.lower() and not _is_loopback(named):
+        raise ConfigurationError(
+            f"{path} holds the token of server.host {host}, not of {server[:200]}: "
+            "set LAUREL_TOKEN to a token of that server"
+        )
+    return read_token(path)
 
 
 def _is_loopback(host: str) -> bool:

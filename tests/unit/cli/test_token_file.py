@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.token_file import provide_token, read_token
+from pipeline.cli.token_file import provide_token, read_token, read_token_for
 from pipeline.errors import ConfigurationError
 
 
@@ -40,3 +40,28 @@ def test_an_empty_token_opens_nothing(folder: Path) -> None:
     (folder / "laurel.token").write_text("\n")
     with pytest.raises(ConfigurationError, match="is empty"):
         read_token(folder / "laurel.token")
+
+
+@pytest.mark.parametrize(
+    "server", ["http://127.0.0.1:1", "http://localhost", "http://[::1]:80", "https://Laurel.lan/x"]
+)
+def test_the_token_opens_the_server_of_its_settings(folder: Path, server: str) -> None:
+    path = folder / "laurel.token"
+    provide_token(path, "127.0.0.1")
+    assert read_token_for(server, path, "laurel.lan") == read_token(path)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "http://192.0.2.7:8080",
+        "http://laurel.lan.example.com",
+        "http://localhost@192.0.2.7",
+        "http://[x",
+    ],
+)
+def test_the_token_is_never_sent_to_another_machine(folder: Path, server: str) -> None:
+    path = folder / "laurel.token"
+    provide_token(path, "127.0.0.1")
+    with pytest.raises(ConfigurationError, match="LAUREL_TOKEN"):
+        read_token_for(server, path, "laurel.lan")
