@@ -57,9 +57,11 @@ class Server:
     def get(self, path: str) -> int:
         return self.http.request("GET", self.url + path).status
 
-    def post(self, path: str, body: object) -> tuple[int, bytes]:
+    def post(
+        self, path: str, body: object, kind: str | None = "application/json"
+    ) -> tuple[int, bytes]:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {} if kind is None else {"Content-Type": kind}
         answer = self.http.request("POST", self.url + path, body=content, headers=headers)
         return answer.status, answer.data
 
@@ -179,6 +181,15 @@ def test_a_clients_mistake_is_never_the_servers_failure(image: Image, runtime: s
         for body in (b"{", b'{"unknown": 1}', b'{"inputs": {"height": [1]}}'):
             status, answer = server.post("/invocations", body)
             assert 400 <= status < 500, answer
+
+
+@BOTH
+def test_a_body_of_unnamed_type_is_taken_for_json(image: Image, runtime: str) -> None:
+    image.put(runtime, "sk-pickle")
+    example = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()
+    with image.run() as server:
+        assert server.until_ready().post("/invocations", example, kind=None)[0] == 200
+        assert server.post("/invocations", example, kind="text/x-unknown")[0] == 415
 
 
 @BOTH

@@ -41,7 +41,15 @@ class Door:
         elif scope["path"] == "/v2/health/ready":
             await _answer(send, 200)
         else:
-            await self.app(scope, receive, send)
+            await self.app(_said_to_be_json(scope), receive, send)
+
+
+def _said_to_be_json(scope: Message) -> Message:
+    """Take a body of unnamed type for JSON: MLflow's server answers 500 to it, as if at fault."""
+    headers = scope["headers"]
+    if any(name == b"content-type" for name, _ in headers):
+        return scope
+    return {**scope, "headers": [*headers, (b"content-type", b"application/json")]}
 
 
 async def _answer(send: Send, status: int) -> None:
