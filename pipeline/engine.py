@@ -31,7 +31,7 @@ from dbos import (
     SetWorkflowID,
 )
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, UnavailableError
 
 type_json = Any
 PLAN_SCHEMA = 1
@@ -82,13 +82,21 @@ class Engine:
                 left.add((promotion_id, attempt))
 
         self._workflow = promotion
-        DBOS.launch()
-        DBOS.register_queue(
-            _QUEUE,
-            partition_concurrency=1,
-            polling_interval_sec=self._poll,
-            on_conflict="always_update",
-        )
+        try:
+            DBOS.launch()
+            DBOS.register_queue(
+                _QUEUE,
+                partition_concurrency=1,
+                polling_interval_sec=self._poll,
+                on_conflict="always_update",
+            )
+        except sa.exc.DBAPIError as error:
+            self.stop()
+            raise UnavailableError(
+                "open the engine's checkpoints",
+                str(self._path),
+                f"{error.orig}; make room on its disk, or delete the file: it costs repeated steps",
+            ) from error
 
     def enqueue(self, promotion: str, attempt: int, *, service: str, sequence: int) -> None:
         """Ask for an attempt; asking again for the same one changes nothing."""

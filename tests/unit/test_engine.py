@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 import pipeline.engine
 from pipeline.engine import Engine
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, UnavailableError
 from tests.fakes.local_machine import eventually
 
 pytestmark = pytest.mark.xdist_group("engine")  # DBOS is one per process
@@ -53,6 +53,18 @@ def started(folder: Path, carry_out: Callable[[str, int], None]) -> Iterator[Eng
         yield engine
     finally:
         engine.stop()
+
+
+def test_checkpoints_that_cannot_be_opened_are_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "engine.db").write_text("no database, and longer than a header of one " * 100)
+    with (
+        pytest.raises(UnavailableError, match="delete the file: it costs repeated steps"),
+        started(tmp_path, Journal().carry_out),
+    ):
+        pass
+    (tmp_path / "engine.db").unlink()
+    with started(tmp_path, Journal().carry_out) as engine:
+        assert engine.live() == set()
 
 
 def test_nobody_else_may_read_the_checkpoints_or_hold_their_lock(tmp_path: Path) -> None:
