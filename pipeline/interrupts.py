@@ -4,13 +4,17 @@ A step knows nothing of this: it sleeps on a clock or streams a file, and either
 :class:`Interrupted`, which ``run.py`` turns into the step's answer.
 """
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from pipeline.domain.evidence import Refused, StoredFile
 from pipeline.domain.promotion import Control
 from pipeline.ports import ArtifactStore, Clock
 
+T = TypeVar("T")
 LOOK_EVERY = timedelta(seconds=1)
 
 
@@ -50,6 +54,26 @@ class InterruptibleClock:
             control = self._control()
             if control is not None:
                 raise Interrupted(control)
+
+
+def interruptible(do: Callable[[], T], clock: InterruptibleClock) -> T:
+    """Do something in a thread of its own, and leave it to itself at a decision.
+
+    For what cannot look by itself, such as a resolver that works for minutes: nobody waits for it,
+    a rollback least of all. What it still finishes is found by digest, or by nobody.
+    """
+    done: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(do())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="laurel-heavy", daemon=True).start()
+    while not wait([done], LOOK_EVERY.total_seconds()).done:
+        clock.look()
+    return done.result()
 
 
 class InterruptibleStore:

@@ -17,7 +17,12 @@ from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion
 from pipeline.domain.references import Alias
 from pipeline.errors import LaurelError, TransientError, UnavailableError
 from pipeline.evidence_json import from_json, to_json, told
-from pipeline.interrupts import Interrupted, InterruptibleClock, InterruptibleStore
+from pipeline.interrupts import (
+    Interrupted,
+    InterruptibleClock,
+    InterruptibleStore,
+    interruptible,
+)
 from pipeline.ports import ArtifactStore, Clock, ModelRegistry
 from pipeline.record import Record
 
@@ -100,6 +105,9 @@ class Run:
                 self.record.waiting("a place among the heavy steps of this machine")
                 self.clock.look()
             self.record.waiting(None)
+            return interruptible(in_place, self.clock)
+
+        def in_place() -> T | Refused | Stopped:
             try:
                 return do(*args, **kwargs)
             finally:

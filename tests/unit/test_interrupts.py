@@ -1,5 +1,6 @@
 """A long step leaves within a second of a decision, without knowing of it."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -7,7 +8,12 @@ import pytest
 
 from pipeline.domain.evidence import StoredFile
 from pipeline.domain.promotion import Control, ControlKind
-from pipeline.interrupts import Interrupted, InterruptibleClock, InterruptibleStore
+from pipeline.interrupts import (
+    Interrupted,
+    InterruptibleClock,
+    InterruptibleStore,
+    interruptible,
+)
 from tests.fakes.clock import START, FakeClock
 
 ABORT = Control(ControlKind.ABORT, "ada", "looks wrong", START)
@@ -82,3 +88,29 @@ def test_a_clock_that_is_set_back_hides_no_decision() -> None:
     clock.sleep(-3600)
     with pytest.raises(Interrupted):
         sleeper.look()
+
+
+def test_what_cannot_look_by_itself_is_left_to_itself_at_a_decision() -> None:
+    clock, over, ended = FakeClock(), threading.Event(), threading.Event()
+
+    def resolve() -> None:
+        clock.sleep(5)  # the decision falls meanwhile
+        over.wait(30)
+        ended.set()
+
+    with pytest.raises(Interrupted, match="looks wrong"):
+        interruptible(resolve, InterruptibleClock(clock, Decision(clock, after=5)))
+    assert not ended.is_set()
+    over.set()
+    assert ended.wait(30)
+
+
+def test_without_a_decision_its_answer_or_its_fault_is_passed_on() -> None:
+    clock = InterruptibleClock(FakeClock(), lambda: None)
+
+    def breaks() -> None:
+        raise TimeoutError("of its own")
+
+    assert interruptible(lambda: 7, clock) == 7
+    with pytest.raises(TimeoutError, match="of its own"):
+        interruptible(breaks, clock)

@@ -201,6 +201,23 @@ def test_who_has_got_a_place_among_the_heavy_waits_no_more(one: Scene) -> None:
     assert waited == [None]
 
 
+def test_a_heavy_step_that_was_left_keeps_its_place_until_it_has_ended(one: Scene) -> None:
+    places, over = threading.Semaphore(1), threading.Event()
+
+    def heavy() -> ResolvedModel:
+        one.clock.sleep(5)
+        one.decide(ControlKind.ABORT)
+        over.wait(30)
+        return RESOLVED
+
+    record = Record(one.promotions[0], one.ledger, one.clock)
+    with pytest.raises(Ended, match="not this one"):
+        Run(record, InMemoryCheckpoints(), one.clock, places).heavy_step(heavy)
+    assert not places.acquire(blocking=False)
+    over.set()
+    assert places.acquire(timeout=30)
+
+
 def test_a_fresh_step_is_done_every_time(one: Scene) -> None:
     asked, checkpoints = Asked(), InMemoryCheckpoints()
     for _ in range(2):
