@@ -49,7 +49,8 @@ async def reader(receiver: ReceiverParts, credentials: _Credentials) -> Token:
     if token is None:
         raise HTTPException(
             401,
-            "This needs a bearer token: set LAUREL_TOKEN, or use the local token file.",
+            "This needs a bearer token that the server knows: set LAUREL_TOKEN, or use the"
+            " server's own token file.",
             {"WWW-Authenticate": "Bearer"},
         )
     return token

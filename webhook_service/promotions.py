@@ -98,7 +98,9 @@ def abort(
     """Have a promotion end at its next step boundary, traffic back on stable first."""
     found = _known(receiver.ledger, promotion)
     if found.phase.ended:
-        raise HTTPException(409, f"The promotion is {found.phase.value}: there is nothing to stop.")
+        raise HTTPException(
+            409, f"The promotion has ended {found.phase}: nothing is to be stopped."
+        )
     reason = (asked.reason if asked else "") or f"aborted by {token.actor}"
     control = Control(ControlKind.ABORT, token.actor, reason, receiver.config.now())
     receiver.ledger.controls.add(promotion, control)
@@ -118,7 +120,7 @@ def retry(
     found = _known(receiver.ledger, promotion)
     if not found.phase.ended or found.phase is Phase.SUCCEEDED:
         raise HTTPException(
-            409, f"The promotion is {found.phase.value}: only a bad end is retried."
+            409, f"The promotion stands at {found.phase}: only a bad end is retried."
         )
     plan = receiver.config.services.get(found.service)
     if plan is None:
@@ -143,7 +145,7 @@ def _caller(request: Request) -> TriggerKind:
 def _known(ledger: Ledger, promotion: str) -> Promotion:
     found = ledger.promotions.get(promotion)
     if found is None:
-        raise HTTPException(404, "There is no such promotion: /promotions lists them.")
+        raise HTTPException(404, "There is no promotion of that id: list the promotions.")
     return found
 
 

@@ -120,7 +120,8 @@ def _serving_now(service: str, history: list[Promotion], ledger: Ledger) -> Imag
 def _known(name: str, receiver: Receiver) -> Plan:
     plan = receiver.config.services.get(name)
     if plan is None:
-        raise HTTPException(404, "laurel.yaml has no such service: /services lists them.")
+        there = ", ".join(sorted(receiver.config.services)) or "none"
+        raise HTTPException(404, f"There is no service of that name; laurel.yaml has {there}.")
     return plan
 
 

@@ -33,7 +33,7 @@ __all__ = ["main"]
 @click.group(cls=Laurel, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="laurel", prog_name="laurel")
 def main() -> None:
-    """Promote MLflow model versions to KServe: signed images, rolled out as measured canaries.
+    """Promote MLflow model versions: signed images, rolled out as measured canaries.
 
     Results are on stdout, everything else on stderr. Exit codes: 0 done, 1 refused, failed or
     rolled back, 2 usage or configuration, 3 errored.

@@ -14,7 +14,6 @@ from pipeline.errors import (
     ConfigurationError,
     ForbiddenError,
     InvalidReferenceError,
-    NotFoundError,
     UnavailableError,
 )
 
@@ -23,6 +22,7 @@ _NOBODY_THERE = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
 )
+_ATTEMPTED = "ask the server"
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
@@ -71,15 +71,17 @@ class Client:
         ------
         ConfigurationError
             Where nobody answers, or another program does.
-        NotFoundError, ForbiddenError, InvalidReferenceError
-            As the server says.
+        InvalidReferenceError
+            Where the server knows nothing of that name, or cannot read it.
+        ForbiddenError
+            Where the token does not allow it.
         UnavailableError
             Where the server cannot answer now.
 
         """
         answer = self._call("GET", path, query={k: v for k, v in query.items() if v is not None})
         if isinstance(answer, Refused):
-            raise UnavailableError("read", self.server, answer.reason)
+            raise UnavailableError(_ATTEMPTED, self.server, answer.reason)
         return answer
 
     def change(self, method: str, *path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON or Refused
@@ -108,12 +110,11 @@ class Client:
                 " --server or LAUREL_SERVER"
             ) from error
         except urllib3.exceptions.HTTPError as error:
-            raise UnavailableError(
-                f"{method} {'/'.join(path)}", self.server, f"the call broke off: {error}"
-            ) from error
-        return self._answer(response, f"{method} /{'/'.join(path)}")
+            hint = f"the call broke off: {error}"
+            raise UnavailableError(_ATTEMPTED, self.server, hint) from error
+        return self._answer(response)
 
-    def _answer(self, response: urllib3.BaseHTTPResponse, attempted: str) -> Any:  # noqa: ANN401 - JSON or Refused
+    def _answer(self, response: urllib3.BaseHTTPResponse) -> Any:  # noqa: ANN401 - JSON or Refused
         content = self._content(response)
         if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return content
@@ -121,11 +122,9 @@ class Client:
         if response.status == HTTPStatus.CONFLICT:
             return Refused(detail)
         if response.status in _DENIED:
-            raise ForbiddenError(attempted, self.server, detail)
-        if response.status == HTTPStatus.NOT_FOUND:
-            raise NotFoundError(attempted, self.server, detail)
+            raise ForbiddenError(_ATTEMPTED, self.server, detail)
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise UnavailableError(attempted, self.server, detail)
+            raise UnavailableError(_ATTEMPTED, self.server, detail)
         raise InvalidReferenceError(detail)
 
     def _content(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:

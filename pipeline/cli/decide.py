@@ -130,10 +130,13 @@ def _start(asked: Asked, *path: str, body: dict[str, Any] | None, wait: bool) ->
     with asked.client() as client:
         answer = _granted(client.change("POST", *path, body=body))
         promotions = answer.get("items", [answer])
-        if wait:
+        done = all(promotion["ended_at"] for promotion in promotions)
+        if wait and not done:
             promotions = [follow(client, promotion["id"]) for promotion in promotions]
     _show_promotions(asked, promotions)
-    if wait:
+    if done:
+        say("that is done already, by the promotion above; nothing moves")
+    elif wait:
         leave_by_phases(promotions)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.exits import say
 from pipeline.cli.output import plain
 from pipeline.errors import ConfigurationError, UnavailableError
 
@@ -22,17 +23,14 @@ def follow(client: "Client", promotion: str) -> dict[str, Any]:
     """Wait for a promotion's end and return how it stands then.
 
     A server that goes away meanwhile is waited for: the promotion goes on without it, or with it.
+    An interrupt ends the waiting alone, and says so.
     """
-    told = ""
-    with _teller() as tell:
-        while True:
-            now, standing = _look(client, promotion)
-            if standing != told:
-                tell(standing)
-                told = standing
-            if now is not None and now["phase"] in _ENDED:
-                return now
-            time.sleep(_EVERY)
+    try:
+        with _teller() as tell:
+            return _until_ended(client, promotion, tell)
+    except KeyboardInterrupt:
+        say(f"the promotion goes on: `laurel status {promotion}` tells, `laurel abort` stops it")
+        raise
 
 
 def standing_of(promotion: Mapping[str, Any]) -> str:
@@ -45,10 +43,22 @@ def standing_of(promotion: Mapping[str, Any]) -> str:
     parts = [f"{who} {phase}", *doing[-1:]]
     if promotion["canary"] and doing[-1:] == ["canary"]:
         look = promotion["canary"][-1]
-        parts.append(f"{look['percent']} %, {look['verdict']}")
+        parts.append(f"{look['percent']} %")
     if promotion["waiting"]:
         parts.append(f"waiting for {promotion['waiting']['for']}")
     return plain(" · ".join(parts))
+
+
+def _until_ended(client: "Client", promotion: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    told = ""
+    while True:
+        now, standing = _look(client, promotion)
+        if standing != told:
+            tell(standing)
+            told = standing
+        if now is not None and now["phase"] in _ENDED:
+            return now
+        time.sleep(_EVERY)
 
 
 def _look(client: "Client", promotion: str) -> tuple[dict[str, Any] | None, str]:

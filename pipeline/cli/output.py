@@ -67,5 +67,5 @@ def plain(cell: object) -> str:
 
 
 def _coloured(cell: str, width: int) -> str:
-    padded = cell.ljust(width)
-    return click.style(padded, fg=_COLOURS[cell]) if cell in _COLOURS else padded
+    shown = click.style(cell, fg=_COLOURS[cell]) if cell in _COLOURS else cell
+    return shown + " " * (width - len(cell))

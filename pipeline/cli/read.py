@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.asked import Asked, shared
+from pipeline.cli.exits import say
 from pipeline.cli.output import show
 from pipeline.cli.tables import (
     canary_table,
@@ -50,16 +51,19 @@ def list_promotions(
         page = client.read("promotions", service=service, phase=phase, limit=limit, cursor=cursor)
     show(page, promotions_table(page["items"]), as_json=asked.json)
     if page["next"] and not asked.json:
-        click.echo(f"there are older ones: --cursor {page['next']}", err=True)
+        say(f"there are older ones: --cursor {page['next']}")
+    if not page["items"] and not asked.json:
+        say("no such promotion yet: moving the alias in MLflow, or `laurel promote`, starts one")
 
 
 def _show_services(client: "Client", asked: Asked) -> None:
     page = client.read("services")
-    latest = (
-        () if asked.json else [each["promotion"] for each in page["items"] if each["promotion"]]
-    )
-    phases = {each: client.read("promotions", each)["phase"] for each in latest}
-    show(page, services_table(page["items"], phases), as_json=asked.json)
+    latest = {
+        each["name"]: client.read("promotions", each["promotion"])
+        for each in page["items"]
+        if each["promotion"] and not asked.json
+    }
+    show(page, services_table(page["items"], latest), as_json=asked.json)
 
 
 def _show_service(client: "Client", asked: Asked, name: str) -> None:

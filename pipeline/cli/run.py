@@ -17,7 +17,7 @@ from pipeline import logs
 from pipeline.cli.asked import Asked, shared, url_of
 from pipeline.cli.output import print_json
 from pipeline.cli.token_file import provide_token
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, InvalidReferenceError
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -95,7 +95,14 @@ def down(asked: Asked, service: str | None) -> None:
     """
     from pipeline import wiring
 
-    wiring.build_target(asked.settings()).down(service)
+    settings = asked.settings()
+    target = wiring.build_target(settings)
+    known = {None, *(each.name for each in settings.services)}
+    if service not in known and not target.observe(service).sequence:
+        raise InvalidReferenceError(
+            f"service {service[:63]!r} was never deployed here: `laurel status` lists the services"
+        )
+    target.down(service)
     if asked.json:
         print_json({"down": service or "all"})
     else:
@@ -136,9 +143,10 @@ def _started(settings: "Settings") -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        why = str(error.strerror).partition(" (")[0]  # the address again stands behind it
         raise ConfigurationError(
-            f"cannot listen at {host} port {port}: {error.strerror}; stop what does, or give"
-            " another --host or --port"
+            f"cannot listen at {host} port {port}: {why}; stop what does, or give another --host"
+            " or --port"
         ) from error
     with listener:
         yield listener

@@ -10,8 +10,8 @@ from pipeline.domain.references import ImageRef
 _Json = Mapping[str, Any]
 
 
-def services_table(services: Iterable[_Json], phases: Mapping[str, str]) -> Table:
-    """Show what serves where; ``phases`` has the phase of each promotion by its id."""
+def services_table(services: Iterable[_Json], promotions: Mapping[str, _Json]) -> Table:
+    """Show what serves where; ``promotions`` has the latest one of each service by its name."""
     rows = [
         (
             service["name"],
@@ -20,11 +20,11 @@ def services_table(services: Iterable[_Json], phases: Mapping[str, str]) -> Tabl
             _digest(_of(service["stable"], "image")),
             _share(service["canary"]),
             _held(service["hold"]),
-            phases.get(service["promotion"]),
+            *_latest(promotions.get(service["name"])),
         )
         for service in services
     ]
-    columns = ("service", "watches", "version", "digest", "canary", "hold", "last promotion")
+    columns = ("service", "watches", "version", "digest", "canary", "hold", "latest", "phase")
     return Table(columns, rows)
 
 
@@ -35,14 +35,14 @@ def service_table(service: _Json) -> Table:
         ("service", service["name"]),
         ("watches", f"{service['model']}@{service['alias']}"),
         ("target", service["target"]),
-        ("url", service["url"]),
+        ("url", f"{service['url']} (Host: {service['name']})"),
         ("serves version", _of(stable, "model_version")),
         ("image", _of(stable, "image")),
         ("revision", _of(stable, "revision")),
         ("canary", _share(canary)),
         ("canary image", _of(canary, "image")),
         ("hold", _held(service["hold"])),
-        ("last promotion", service["promotion"]),
+        ("latest promotion", service["promotion"]),
         ("observed", _when(service["observed_at"])),
     ]
     return Table(("what", "is"), rows)
@@ -124,6 +124,10 @@ def model_of(promotion: _Json) -> str:
     if model["version"] is None:
         return f"{model['name']}@{model['alias']}" if model["alias"] else str(model["name"])
     return f"{model['name']}/{model['version']}"
+
+
+def _latest(promotion: _Json | None) -> tuple[str | None, str | None]:
+    return (None, None) if promotion is None else (model_of(promotion), promotion["phase"])
 
 
 def _of(revision: _Json | None, field: str) -> Any:  # noqa: ANN401 - a cell

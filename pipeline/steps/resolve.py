@@ -30,7 +30,7 @@ def resolve(promotion: Promotion, *, registry: ModelRegistry) -> ResolvedModel |
     try:
         version = registry.version(model)
     except NotFoundError:
-        return Refused(f"{model} is not in MLflow any more: register it again and move the alias")
+        return Refused(f"{model} is not in MLflow: register it again and move the alias")
     return ResolvedModel(
         model=model,
         alias=promotion.alias,

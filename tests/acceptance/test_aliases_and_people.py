@@ -105,7 +105,7 @@ def test_a_version_deleted_before_it_is_read_fails_with_one_sentence(
     assert up.call("POST", "/promotions", asked)[0] == 202
     ended = up.ended(2)
     assert ended.phase is Phase.FAILED
-    assert "is not in MLflow any more: register it again" in ended.reason
+    assert "is not in MLflow: register it again" in ended.reason
     assert up.ask() == (200, "1")
 
 

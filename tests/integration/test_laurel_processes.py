@@ -104,7 +104,7 @@ def test_an_address_that_is_taken_is_told(folder: Path) -> None:
         port = running.said["url"].rpartition(":")[2]
         second = _ended("serve", "--port", port)
     assert second.returncode == 2
-    assert "cannot listen at 127.0.0.1" in second.stderr
+    assert f"127.0.0.1 port {port}: Address already in use; stop what does" in second.stderr
     assert folder.exists()
 
 
@@ -186,6 +186,13 @@ def test_a_person_at_a_terminal_reads_plain_lines(folder: Path) -> None:
 def test_down_ends_what_serves_and_says_so(folder: Path) -> None:
     assert _ended("down").stdout == "everything is down\n"
     assert json.loads(_ended("down", "fraud", "--json").stdout) == {"down": "fraud"}
+
+
+def test_down_of_a_service_that_never_was_is_a_mistake_of_the_caller(folder: Path) -> None:
+    assert folder
+    ended = _ended("down", "frued")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "service 'frued' was never deployed here" in ended.stderr
     assert folder.exists()
 
 

@@ -112,7 +112,7 @@ def test_a_deleted_version_fails_with_one_sentence_that_says_what_to_do(serving:
     ended = serving.run(accepted)
     assert (ended.phase, ended.reason) == (
         Phase.FAILED,
-        "scorer/2 is not in MLflow any more: register it again and move the alias",
+        "scorer/2 is not in MLflow: register it again and move the alias",
     )
     assert serving.serves == (1, 0)
 

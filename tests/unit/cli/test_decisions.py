@@ -73,6 +73,16 @@ def test_a_rollback_to_nothing_is_refused_with_what_would_do(served: Served) -> 
     assert "Digests that would do" in result.stderr
 
 
+@pytest.mark.parametrize("wait", [[], ["--wait"]])
+def test_a_rollback_that_is_done_already_says_so(served: Served, wait: list[str]) -> None:
+    served.promoted(1, FIRST)
+    failed = served.promoted(2, SECOND, Phase.FAILED)
+    result = laurel("rollback", "fraud", *wait)
+    assert result.exit_code == 0
+    assert failed.id in result.stdout
+    assert result.stderr == "laurel: that is done already, by the promotion above; nothing moves\n"
+
+
 def test_aborting_records_who_and_why(served: Served) -> None:
     promotion = served.promoted(1, FIRST, Phase.RUNNING)
     result = laurel("abort", promotion.id, "--reason", "wrong model")
@@ -105,7 +115,7 @@ def test_holding_a_service_that_is_not_there_says_so(served: Served) -> None:
     assert served.url
     result = laurel("hold", "frued")
     assert result.exit_code == 2
-    assert "no such service" in result.stderr
+    assert "no service of that name; laurel.yaml has fraud." in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ _RUNNING: dict[str, Any] = {
 _ENDED = _RUNNING | {"phase": "failed", "reason": "errors rose"}
 
 
-def test_a_running_canary_tells_its_share_its_verdict_and_what_it_waits_for() -> None:
-    told = "fraud promotion running · canary · 25 %, hold · waiting for traffic"
+def test_a_running_canary_tells_its_share_and_what_it_waits_for() -> None:
+    told = "fraud promotion running · canary · 25 % · waiting for traffic"
     assert standing_of(_RUNNING) == told
 
 
@@ -47,7 +47,7 @@ class Scripted(Client):
 
     def read(self, *_path: str, **_query: object) -> object:
         answer = next(self._answers)
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -64,7 +64,7 @@ def test_each_change_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert out == ""
     assert err.splitlines() == [
         "fraud promotion pending",
-        "fraud promotion running · canary · 25 %, hold · waiting for traffic",
+        "fraud promotion running · canary · 25 % · waiting for traffic",
         "fraud promotion failed: errors rose",
     ]
 
@@ -76,6 +76,12 @@ def test_a_server_that_goes_away_is_waited_for(capsys: pytest.CaptureFixture[str
         "http://127.0.0.1:1 does not answer; waiting for it",
         "fraud promotion failed: errors rose",
     ]
+
+
+def test_an_interrupt_says_that_the_promotion_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        follow(Scripted(_RUNNING, KeyboardInterrupt()), "p-1")
+    assert "goes on: `laurel status p-1`" in capsys.readouterr().err
 
 
 def test_a_token_that_counts_no_more_is_not_waited_for() -> None:

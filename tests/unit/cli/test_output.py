@@ -37,6 +37,13 @@ def test_names_cannot_move_a_terminal_s_cursor() -> None:
     assert plain("fraud\x1b[2J\nmodel") == "fraud [2J model"
 
 
+def test_a_coloured_cell_leaves_no_blanks_at_the_end_of_its_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(None, Table(("what", "is"), [("phase", "failed"), ("model", "scorer/12")]), as_json=False)
+    assert "phase  failed\n" in capsys.readouterr().out
+
+
 def coloured(monkeypatch: pytest.MonkeyPatch) -> str:
     """Print a table on a terminal."""
     terminal = Terminal()

@@ -19,12 +19,12 @@ def test_status_shows_what_each_service_serves(served: Served) -> None:
     heading, row = laurel("status").stdout.splitlines()
     assert heading.split()[:4] == ["SERVICE", "WATCHES", "VERSION", "DIGEST"]
     shown = ["fraud", "fraud-scorer@champion", "1", FIRST.digest.short, "25", "%"]
-    assert row.split() == [*shown, "ada:", "audit", "running"]
+    assert row.split() == [*shown, "ada:", "audit", "fraud-scorer/2", "running"]
 
 
 def test_status_of_a_service_that_nothing_was_promoted_to_shows_dashes(served: Served) -> None:
     assert served.url
-    assert laurel("status").stdout.splitlines()[1].split()[2:] == ["-"] * 5
+    assert laurel("status").stdout.splitlines()[1].split()[2:] == ["-"] * 6
     assert answer("status")["items"][0]["stable"] is None
 
 
@@ -59,7 +59,7 @@ def test_status_of_an_unknown_promotion_is_a_mistake_of_the_caller(served: Serve
     assert served.url
     result = laurel("status", "01890000-0000-7000-8000-000000000000")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "no such promotion" in result.stderr
+    assert "no promotion of that id" in result.stderr
 
 
 def test_list_shows_the_newest_first_and_how_to_go_on(served: Served) -> None:
@@ -70,6 +70,12 @@ def test_list_shows_the_newest_first_and_how_to_go_on(served: Served) -> None:
     assert f"--cursor {newest.id}" in page.stderr
     rest = answer("list", "--cursor", newest.id)
     assert [each["model"]["version"] for each in rest["items"]] == [1]
+
+
+def test_an_empty_list_says_how_a_promotion_begins(served: Served) -> None:
+    assert served.url
+    assert "`laurel promote`" in laurel("list").stderr
+    assert laurel("list", "--json").stderr == ""
 
 
 def test_list_can_be_narrowed(served: Served) -> None:

@@ -34,5 +34,5 @@ def test_a_deleted_version_is_refused(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     del registry.versions[MODEL]
     assert resolve(PROMOTION, registry=registry) == Refused(
-        "fraud/3 is not in MLflow any more: register it again and move the alias"
+        "fraud/3 is not in MLflow: register it again and move the alias"
     )
