@@ -97,8 +97,8 @@ def down(asked: Asked, service: str | None) -> None:
 
     settings = asked.settings()
     target = wiring.build_target(settings)
-    known = {None, *(each.name for each in settings.services)}
-    if service not in known and not target.observe(service).sequence:
+    known = {each.name for each in settings.services}
+    if service and service not in known and not target.observe(service).sequence:
         raise InvalidReferenceError(
             f"service {service[:63]!r} was never deployed here: `laurel status` lists the services"
         )

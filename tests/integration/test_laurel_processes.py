@@ -186,10 +186,10 @@ def test_a_person_at_a_terminal_reads_plain_lines(folder: Path) -> None:
 def test_down_ends_what_serves_and_says_so(folder: Path) -> None:
     assert _ended("down").stdout == "everything is down\n"
     assert json.loads(_ended("down", "fraud", "--json").stdout) == {"down": "fraud"}
+    assert folder.exists()
 
 
 def test_down_of_a_service_that_never_was_is_a_mistake_of_the_caller(folder: Path) -> None:
-    assert folder
     ended = _ended("down", "frued")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "service 'frued' was never deployed here" in ended.stderr
