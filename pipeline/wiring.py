@@ -25,28 +25,29 @@ from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.domain.policy import TrustPolicy
 from pipeline.errors import ConfigurationError
-from pipeline.ledger import Ledger
 from pipeline.local.front import Front
 from pipeline.local.processes import why_no_isolation
 from pipeline.local.rootfs import RootfsCache
 from pipeline.local.supervisor import Supervisor
 from pipeline.ports import Clock
-from pipeline.promote import Tools
-from pipeline.reconciler import Reconciler
 from pipeline.settings import Settings
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
-from pipeline.worker import Worker
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from pipeline.ledger import Ledger
+    from pipeline.worker import Worker
 
 _LAYOUT = "oci-layout:"
 _LARGEST_SECRET = 4096
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def open_ledger(settings: Settings) -> "Ledger":
     """Open the ledger and bring its schema to the newest version."""
+    from pipeline.ledger import Ledger  # noqa: PLC0415 - verify and down need no database
+
     ledger = Ledger(settings.ledger)
     ledger.migrate()
     return ledger
@@ -81,7 +82,7 @@ def build_target(settings: Settings) -> LocalServing:
     return _local(settings, open_images(settings))[0]
 
 
-def build_worker(settings: Settings, ledger: Ledger, *, clock: Clock | None = None) -> Worker:
+def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = None) -> "Worker":
     """Put a worker together.
 
     Raises
@@ -90,6 +91,10 @@ def build_worker(settings: Settings, ledger: Ledger, *, clock: Clock | None = No
         Where this machine cannot isolate model code and nobody chose to go without.
 
     """
+    from pipeline.promote import Tools  # noqa: PLC0415 - a receiver needs no engine, nor do they
+    from pipeline.reconciler import Reconciler  # noqa: PLC0415 - as above
+    from pipeline.worker import Worker  # noqa: PLC0415 - as above
+
     isolated = settings.serving.isolation == "namespaces"
     if isolated and (why := why_no_isolation()) is not None:
         raise ConfigurationError(
@@ -130,7 +135,7 @@ def build_worker(settings: Settings, ledger: Ledger, *, clock: Clock | None = No
 
 
 def build_receiver(
-    settings: Settings, ledger: Ledger, wake: Callable[[], None] | None = None
+    settings: Settings, ledger: "Ledger", wake: Callable[[], None] | None = None
 ) -> "FastAPI":
     """Put the HTTP face together; ``wake`` is called when something was accepted."""
     from webhook_service.app import create_app  # noqa: PLC0415 - a worker needs no web framework
