@@ -25,6 +25,7 @@ from pipeline.image.referrers import as_referrer, fallback_tag, parse_referrers,
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_LARGEST_INDEX = 64 << 20  # bytes; a list of ours, some 40,000 promotions long
 _ABANDONED = 86400.0  # seconds; nobody writes that long to one file without touching it
 
 
@@ -141,7 +142,7 @@ class LayoutRegistry:
 
     def _read_index(self) -> dict[str, Descriptor]:
         with disk("read the image layout", self._index):
-            listed = parse_index(self._index.read_bytes())
+            listed = parse_index(self._index.read_bytes(), _LARGEST_INDEX)
         return {found.annotations.get(_REF_NAME, found.digest.value): found for found in listed}
 
     def _write_index(self, index: dict[str, Descriptor]) -> None:

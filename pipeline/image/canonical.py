@@ -14,10 +14,11 @@ def canonical(value: object) -> bytes:
     return text.encode()
 
 
-def read_object(content: bytes, what: str) -> dict[str, Any]:
-    """Read a JSON object of at most 4 MiB; ``what`` names it where it is none."""
-    if len(content) > LIMIT:
-        raise CorruptedError(f"read {what}", f"{len(content)} bytes", "it is larger than 4 MiB")
+def read_object(content: bytes, what: str, limit: int = LIMIT) -> dict[str, Any]:
+    """Read a JSON object of at most ``limit`` bytes; ``what`` names it where it is none."""
+    if len(content) > limit:
+        allowed = f"it is larger than {limit >> 20} MiB"
+        raise CorruptedError(f"read {what}", f"{len(content)} bytes", allowed)
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:

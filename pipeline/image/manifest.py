@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.domain.oci import EMPTY_JSON, IMAGE_INDEX, IMAGE_MANIFEST, Descriptor
 from pipeline.domain.references import Digest
 from pipeline.errors import CorruptedError, InvalidReferenceError
-from pipeline.image.canonical import canonical, read_object, read_texts
+from pipeline.image.canonical import LIMIT, canonical, read_object, read_texts
 
 EMPTY_CONFIG = b"{}"
 EMPTY = Descriptor(EMPTY_JSON, Digest.of(EMPTY_CONFIG), len(EMPTY_CONFIG))
@@ -51,9 +51,9 @@ def index_bytes(manifests: tuple[Descriptor, ...]) -> bytes:
     return canonical({"schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": listed})
 
 
-def parse_index(content: bytes) -> tuple[Descriptor, ...]:
+def parse_index(content: bytes, limit: int = LIMIT) -> tuple[Descriptor, ...]:
     """Read an image index's manifests; ``CorruptedError`` for anything else."""
-    said = read_object(content, "an image index")
+    said = read_object(content, "an image index", limit)
     try:
         return tuple(parse_descriptor(manifest) for manifest in said["manifests"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -207,6 +207,23 @@ def test_a_broken_index_says_so(layout: LayoutRegistry, tmp_path: Path) -> None:
         layout.manifest(REPOSITORY, "one")
 
 
+def test_an_index_may_grow_beyond_what_a_manifest_may(
+    layout: LayoutRegistry, tmp_path: Path
+) -> None:
+    kept = layout.push_manifest(REPOSITORY, b"{}", IMAGE_INDEX, tag="kept")
+    path = tmp_path / "images/index.json"
+    index = json.loads(path.read_bytes())
+    (listed,) = index["manifests"]
+    names = (f"{REPOSITORY}:{'x' * 120}-{n}" for n in range(20_000))
+    index["manifests"] += [
+        {**listed, "annotations": {"org.opencontainers.image.ref.name": name}} for name in names
+    ]
+    path.write_text(json.dumps(index))
+    assert path.stat().st_size > LIMIT
+    assert layout.manifest(REPOSITORY, "kept") == b"{}"
+    assert layout.push_manifest(REPOSITORY, b"{}", IMAGE_INDEX, tag="another") == kept
+
+
 def test_an_index_of_another_tool_is_kept(layout: LayoutRegistry, tmp_path: Path) -> None:
     digest = Digest.of(b"theirs").value
     theirs = {"mediaType": IMAGE_MANIFEST, "digest": digest, "size": 6}
