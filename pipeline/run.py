@@ -201,8 +201,9 @@ class Run:
             except TransientError as error:
                 if self._clock.now() - since > PATIENCE:
                     return Broken(str(error))
-                self.record.note("retry", {"name": name, "why": str(error)})
-                self.record.waiting(error.subject)
+                with suppress(LaurelError):  # the ledger may be what is away; a canary is judged on
+                    self.record.note("retry", {"name": name, "why": str(error)})
+                    self.record.waiting(error.subject)
                 control = self._pause(min(error.retry_after or wait, _LONGEST_WAIT))
                 if control is not None:
                     return Stopped(control)

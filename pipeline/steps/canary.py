@@ -136,11 +136,12 @@ class _Watch:
         return Analysis(self.revision, self._passed())
 
     def _raise(self, state: CanaryState, percent: int) -> CanaryState:
+        """Note it first: what cannot be noted cannot be judged, and gets no more."""
         if state.percent:
             self._note(state, "pass")
-        self._shift(percent)
         state = state.raised(percent, self.clock.now())
         self._note(state, "hold")
+        self._shift(percent)
         self.journal.waiting(None)
         return state
 

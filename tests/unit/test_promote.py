@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -411,6 +413,42 @@ def test_traffic_is_put_back_however_often_that_takes(
     assert len(retries) == 5
     assert serving.clock.slept[-5:] == [1, 2, 4, 8, 16]
     assert serving.target.observe(SERVICE).canary is None
+
+
+def test_a_bad_canary_goes_back_while_nothing_can_be_written_about_it(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_canary(serving)
+    append, room = serving.ledger.events.append, [True]
+
+    def fills(promotion: str, at: datetime, kind: str, data: dict[str, Any]) -> None:
+        if not room:
+            raise UnavailableError("use the ledger", "disk full", "free disk space")
+        append(promotion, at, kind, data)
+        if data.get("percent") == 10:
+            room.clear()
+
+    monkeypatch.setattr(serving.ledger.events, "append", fills)
+    with pytest.raises(UnavailableError, match="disk full"):
+        serving.promote(2)
+    assert serving.target.shifts[0] == 10
+    assert serving.serves == (1, 0)
+
+
+def test_no_canary_gets_traffic_of_which_nothing_can_be_written(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, looks = serving.ledger.events.append, [1] * 3
+
+    def full(promotion: str, at: datetime, kind: str, data: dict[str, Any]) -> None:
+        if kind == "look" and looks:
+            looks.pop()
+            raise UnavailableError("use the ledger", "disk full", "free disk space")
+        assert looks == [] or serving.serves == (1, 0)
+        append(promotion, at, kind, data)
+
+    monkeypatch.setattr(serving.ledger.events, "append", full)
+    assert serving.promote(2).phase is Phase.SUCCEEDED
 
 
 def test_traffic_is_put_back_even_while_the_ledger_takes_no_notes(
