@@ -93,10 +93,10 @@ def _translated() -> Iterator[None]:
     """Let only our errors out: a ledger that cannot be written is a neighbour that is away."""
     try:
         yield
-    except sa.exc.OperationalError as error:
+    except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
         raise UnavailableError(
             "use the ledger",
-            str(error.orig),
+            str(getattr(error, "orig", error)),
             "free disk space or let the other writer finish; nothing was recorded",
         ) from error
 

@@ -273,3 +273,8 @@ def test_ids_and_stamps_sort_by_time() -> None:
     ids = [new_id() for _ in range(3)]
     assert all(i[14] == "7" for i in ids)
     assert stamp(NOW) < stamp(NOW + timedelta(microseconds=1))
+
+
+def test_a_ledger_with_no_connection_left_is_unavailable(ledger: Ledger) -> None:
+    with pytest.raises(UnavailableError, match="QueuePool limit"), ledger.database.read():
+        raise sa.exc.TimeoutError("QueuePool limit of size 5 reached")
