@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.errors import ConfigurationError, UnavailableError
+from pipeline.image.blob_file import sync_folder
 from pipeline.local import xds
 from pipeline.local.processes import Command, Process, start
 from pipeline.local.unix_http import ask
@@ -184,13 +185,7 @@ def write_atomically(path: Path, content: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(
-            folder
-        )  # else the rename may be lost with the power, and an older promotion return
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)  # else a power cut may bring an older promotion back
 
 
 def _executable() -> Path:
