@@ -120,7 +120,7 @@ class Front:
         return self._ask(f"/stats?format=json&histogram_buckets=cumulative&filter={quote(chosen)}")
 
     def _command(self) -> Command:
-        arguments = ("--use-dynamic-base-id", "--concurrency", "1", "-l", "warn")
+        arguments = ("--disable-hot-restart", "--concurrency", "1", "-l", "warn")
         return Command(
             argv=(str(_executable()), "-c", "bootstrap.json", *arguments),
             cwd=str(self.folder),

@@ -168,6 +168,15 @@ sys.stdin.read()
 """
 
 
+def test_envoy_leaves_nothing_in_the_machine_s_shared_memory(
+    machine: LocalMachine, images: ImageMaker
+) -> None:
+    promoted(machine, images, 1)
+    envoy = machine.front.process()
+    assert envoy is not None
+    assert "/dev/shm" not in Path(f"/proc/{envoy.pid}/maps").read_text()  # noqa: S108 - it is not used
+
+
 def test_killing_laurel_stops_neither_envoy_nor_servers(
     machine: LocalMachine, images: ImageMaker
 ) -> None:
