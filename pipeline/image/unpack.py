@@ -10,6 +10,7 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
@@ -57,13 +58,16 @@ class _Unpacking:
     def __init__(self, into: Path) -> None:
         self._into = into
         self._own: set[Path] = set()
+        self._folder: Path | None = None
 
     def apply(self, archive: tarfile.TarFile) -> None:
         for member in archive:
             path = self._place(member.name)
             if path == self._into:
                 continue
-            self._require_real_parents(path)
+            if path.parent != self._folder:  # the entry before changed nothing above itself
+                self._require_real_parents(path)
+                self._folder = path.parent
             if path.name == _OPAQUE:
                 self._clear(path.parent)
             elif path.name.startswith(_RESERVED):
@@ -85,13 +89,15 @@ class _Unpacking:
         parent = self._into
         for part in path.relative_to(self._into).parts[:-1]:
             parent /= part
-            if not parent.is_symlink() and not parent.exists():
+            with suppress(FileExistsError):
                 parent.mkdir(mode=0o755)
             if not stat.S_ISDIR(parent.lstat().st_mode):
                 raise _refusal(str(path.relative_to(self._into)), "it lies below a link or a file")
 
     def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-        self._own.update((path, *path.parents))
+        self._own.add(path)
+        if path.parent not in self._own:
+            self._own.update(path.parents)
         if member.isdir():
             self._make_folder(path, member.mode)
         elif member.issym() and "\0" not in member.linkname:

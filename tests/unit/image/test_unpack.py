@@ -163,6 +163,13 @@ def test_no_entry_passes_through_a_link(
     assert (root.parent / "outside").read_text() == "untouched"
 
 
+def test_no_entry_passes_through_a_link_that_was_a_folder_before(root: Path) -> None:
+    before, link = entry("folder/inner"), entry("folder", tarfile.SYMTYPE, "..")
+    with pytest.raises(PermanentError, match="below a link"):
+        unpack_layer(layer(before, link, entry("folder/outside")), root)
+    assert (root.parent / "outside").read_text() == "untouched"
+
+
 def test_an_entry_below_a_file_is_refused(root: Path) -> None:
     with pytest.raises(PermanentError, match="below a link or a file"):
         unpack_layer(layer(entry("file"), entry("file/inner")), root)
