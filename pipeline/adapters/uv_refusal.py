@@ -19,7 +19,7 @@ _NO_WHEEL = re.compile(rf"({_NAME}{_EXTRAS}(?:[=<>!~]\S+)?) has no (?:usable )?w
 _UNKNOWN = re.compile(rf"({_NAME}) was not found in the package registry")
 _NO_VERSION = re.compile(r"there (?:is|are) no versions? of (\S+)")
 _MARKER = re.compile(r"\{[^}]*\}")
-_REQUIRED = re.compile(r"(?:because|and) you require (.+?)(?:,? we can conclude|\.(?:\s|$))")
+_REQUIRED = re.compile(r"(?:[Bb]ecause|and) you require (.+?)(?:,? we can conclude|\.(?:\s|$))")
 _SPECIFIER = r"(?:[=<>!~]=?=?[\w.*+!-]+,?)+"
 _DEPENDS = re.compile(
     rf"({_NAME}{_EXTRAS}{_SPECIFIER}) depends on (one of: )?({_NAME})({_SPECIFIER})"

@@ -41,6 +41,11 @@ def test_a_clash_over_a_third_package_names_it_too() -> None:
     )
 
 
+def test_one_package_in_two_versions_is_named_with_both() -> None:
+    told = reason("Because you require numpy==1.0.0 and numpy==2.0.0, " + UNSATISFIABLE)
+    assert told.startswith("numpy==1.0.0 and numpy==2.0.0 cannot be installed together")
+
+
 def test_a_package_without_wheels_is_named_and_a_wheel_asked_for() -> None:
     told = reason(
         "Because docopt==0.6.2 has no usable wheels and you require docopt==0.6.2, "
