@@ -24,12 +24,6 @@ class Phase(StrEnum):
         """Whether nothing will change any more."""
         return self not in {Phase.PENDING, Phase.RUNNING}
 
-    def may_become(self, after: "Phase") -> bool:
-        """Whether the record may move from this phase to ``after``."""
-        if self is Phase.PENDING:
-            return after is not Phase.PENDING
-        return self is Phase.RUNNING and after.ended
-
 
 class Kind(StrEnum):
     """A promotion bakes what is new; a rollback returns to a digest that was served before."""
