@@ -1,88 +1,137 @@
-"""README's quick start, command by command, against a real MLflow."""
+"""Every command of README.md and docs/, typed as it stands there, against a real MLflow."""
 
 import os
-import shlex
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from pipeline.domain.promotion import Phase
-from tests.acceptance.conftest import LIGHT, Registered
-from tests.architecture.readme import ROOT, RUN_ELSEWHERE, commands
-from tests.servers.laurel import Laurel, free_ports
+from pipeline.domain.promotion import Kind, Phase, Promotion
+from tests.architecture.commands import PAGES, ROOT, commands, shown
+from tests.servers.laurel import MODEL, Laurel, free_ports, until
+from tests.servers.mlflow import FIXTURES, MlflowServer
 
-pytestmark = pytest.mark.xdist_group("mlflow")
-_URL, _MODEL = "http://127.0.0.1:5000", "fraud-scorer"
+pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.slow]
+REQUEST = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()
+UP, DOWN = "laurel up", "laurel down"
+ELSEWHERE = {
+    "make demo": "test_demo.py runs `laurel demo`, which is all that it does",
+    "make dev": "it made the environment that this test runs in",
+    "alias laurel=.venv/bin/laurel": "the same program is on the reader's PATH",
+}
+"""Commands that are not typed here, and why each needs none of it."""
+TYPED = [each for page in PAGES for each in commands(page) if each not in ELSEWHERE]
 
 
+@dataclass
 class Reader:
-    """Types what README says, in a folder of their own, about a model of their own."""
+    """Somebody who types what the pages say, with other ports and a shorter canary."""
 
-    def __init__(self, folder: Path, model: Registered, cache: Path) -> None:
-        self.folder, self.model, self.cache = folder, model, cache
+    folder: Path
+    words: dict[str, str]
+    variables: list[str] = field(default_factory=list)
 
-    def types(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command, with this MLflow and model for README's."""
-        words = [
-            word.replace(_URL, self.model.mlflow.url).replace(_MODEL, self.model.name)
-            for word in shlex.split(command)
-        ]
-        assert words[0] == "laurel"
-        return subprocess.run(
-            [sys.executable, *LIGHT, "never", *words[1:]],
+    def type(self, command: str) -> str:
+        """Type a command, which must work, and return what it printed."""
+        for word, meant in self.words.items():
+            command = re.sub(rf"\b{word}\b", meant, command)
+        if re.match("[A-Z]+=", command):
+            self.variables.append(command)
+        done = subprocess.run(
+            ["bash", "-euc", "\n".join([*self.variables, command])],  # noqa: S607 - the reader's shell
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
             check=False,
         )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
 
-    def settles(self) -> None:
-        """Choose free ports, this test's cache and a canary that asks for no traffic."""
-        path = self.folder / "laurel.yaml"
-        settings: dict[str, Any] = yaml.safe_load(path.read_text())
-        front, receiver = free_ports(2)
-        settings["mlflow"]["poll"] = "500ms"
-        settings["serving"] = {"target": "local", "port": front}
-        settings["server"] = {"port": receiver}
-        settings["worker"] = {"cache": str(self.cache)}
-        settings["services"][0] |= {
-            "runtime": "mlflow",
-            "canary": {"steps": [50], "interval": "300ms", "no_data": "pass"},
-        }
-        path.write_text(yaml.safe_dump(settings))
+    def hurry(self) -> None:
+        """Change laurel.yaml as a test must: free ports, short steps, and no poll that helps."""
+        settings = (self.folder / "laurel.yaml").read_text()
+        for said, meant in {
+            "port: 8080": f"port: {self.words['8080']}",
+            "port: 8081": f"port: {self.words['8081']}",
+            "poll: 30s": "poll: 1h",
+            "interval: 60s, min_samples: 200": "interval: 300ms, min_samples: 5, look_every: 50ms",
+        }.items():
+            assert said in settings
+            settings = settings.replace(said, meant)
+        (self.folder / "laurel.yaml").write_text(settings)
 
 
 @pytest.fixture
-def reader(tmp_path: Path, model: Registered, cache: Path) -> Iterator[Reader]:
-    folder = tmp_path / "reader"
-    folder.mkdir()
-    made = Reader(folder, model, cache)
-    yield made
-    made.types("laurel down")
+def reader(mlflow_server: MlflowServer, tmp_path: Path) -> Reader:
+    """Lend a reader whose MLflow has two versions, the first one as champion."""
+    mlflow_server.create_model(MODEL)
+    for _ in range(2):
+        mlflow_server.register(MODEL)
+    mlflow_server.set_alias(MODEL, "champion", 1)
+    front, receiver = free_ports(2)
+    mlflow_port = mlflow_server.url.rpartition(":")[2]
+    return Reader(tmp_path, {"5000": mlflow_port, "8080": str(receiver), "8081": str(front)})
 
 
-def test_the_quick_start_does_what_it_says(reader: Reader) -> None:
-    init, up, *others = [each for each in commands() if each not in RUN_ELSEWHERE]
-    assert (init.split()[1], up) == ("init", "laurel up")
-    assert reader.types(init).returncode == 0
-    reader.settles()
-    laurel = Laurel(reader.folder, LIGHT)
+@pytest.fixture
+def laurel(reader: Reader) -> Iterator[Laurel]:
+    """Lend the Laurel that comes of what is typed before ``laurel up``."""
+    for command in TYPED[: TYPED.index(UP)]:
+        reader.type(command)
+    reader.hurry()
+    laurel = Laurel(reader.folder)
+    yield laurel
+    laurel.down()
+
+
+def test_every_command_does_what_the_pages_say(
+    reader: Reader, laurel: Laurel, mlflow_server: MlflowServer
+) -> None:
     laurel.start("up")
-    try:
-        for version in (1, 2):
-            reader.model.add()
-            reader.model.point(version)
-            assert laurel.ended(version).phase is Phase.SUCCEEDED, laurel.story()
-        for command in others:
-            done = reader.types(command)
-            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-            assert done.stdout, command
-    finally:
-        laurel.down()
+    assert laurel.ended(1, seconds=300).phase is Phase.SUCCEEDED, laurel.story()
+    mlflow_server.set_alias(MODEL, "champion", 2)  # "then move @champion in MLflow's page"
+    with laurel.traffic(REQUEST) as seen:
+        for command in TYPED[TYPED.index(UP) + 1 :]:
+            if command != DOWN:  # it comes last, whatever the pages' order
+                reader.words |= words_of(laurel)
+                reader.type(command)
+        until(lambda: both_delivered(laurel), "by hand, and by webhook", say=laurel.story)
+        until(lambda: not laurel.ledger.promotions.open(), "the end of all", say=laurel.story)
+        looked_at = reader.type("laurel status ID")
+    assert {status for status, _ in seen} == {200}, seen
+    assert labels(looked_at) == labels(shown(ROOT / "docs/promotion.md", "laurel status ID"))
+    phases = {promotion.phase for promotion in laurel.promotions()}
+    assert phases <= {Phase.SUCCEEDED, Phase.SUPERSEDED, Phase.ABORTED}, laurel.story()
+    assert reader.type(DOWN) == "everything is down\n"
+
+
+def test_what_is_not_typed_here_is_still_said() -> None:
+    said = {each for page in PAGES for each in commands(page)}
+    assert set(ELSEWHERE) <= said
+
+
+def words_of(laurel: Laurel) -> dict[str, str]:
+    """Say what ID and IMAGE stand for: the first version that had a canary."""
+    canary = next((each for each in laurel.promotions() if had_a_canary(each)), None)
+    return {} if canary is None else {"ID": canary.id, "IMAGE": str(canary.image)}
+
+
+def had_a_canary(promotion: Promotion) -> bool:
+    return promotion.kind is Kind.PROMOTION and promotion.previous_image is not None
+
+
+def both_delivered(laurel: Laurel) -> bool:
+    """Tell whether the delivery that was signed by hand is stored, and one of MLflow's webhook."""
+    deliveries = laurel.ledger.deliveries
+    return deliveries.get("by-hand") is not None and sum(deliveries.outcomes().values()) > 1
+
+
+def labels(text: str) -> list[str]:
+    """Leave of a table what stays the same: the first column."""
+    return [line.partition("  ")[0] for line in text.splitlines()]
