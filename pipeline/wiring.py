@@ -139,7 +139,7 @@ def build_receiver(
 ) -> "FastAPI":
     """Put the HTTP face together; ``wake`` is called when something was accepted."""
     from webhook_service.app import create_app  # noqa: PLC0415 - a worker needs no web framework
-    from webhook_service.config import ReceiverConfig, Role, Token  # noqa: PLC0415
+    from webhook_service.config import ReceiverConfig, Role, Token  # noqa: PLC0415 - as above
 
     token = read_secret(settings.server.token_file, "run `laurel up`, which makes one")
     config = ReceiverConfig(

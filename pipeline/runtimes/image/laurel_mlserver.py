@@ -40,7 +40,7 @@ def load(model: str) -> FastAPI:
     @app.exception_handler(MlflowException)
     async def refuse(_request: Request, error: MlflowException) -> Response:
         """Answer with MLflow's status: a request that fits no signature is the client's fault."""
-        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow's
+        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow's is untyped
         return JSONResponse({"error": error.message}, status)
 
     loaded = asyncio.run(

@@ -35,7 +35,7 @@ def hire(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hire]:
     hired: list[DataScientist] = []
 
     def hire(program: str) -> DataScientist:
-        def child(name: str, _argv: list[str], *rest: Any, **more: Any) -> Child:  # noqa: ANN401
+        def child(name: str, _argv: list[str], *rest: Any, **more: Any) -> Child:  # noqa: ANN401 - as it is called
             return Child(name, [sys.executable, "-c", program], *rest, **more)
 
         monkeypatch.setattr(data_scientist, "Child", child)
