@@ -27,7 +27,7 @@ dev: .venv/.ready ## make the environment in .venv/
 
 lock: ## resolve tests/requirements.lock anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 \
-	  --extra demo --group dev pyproject.toml -o tests/requirements.lock
+	  --extra demo --extra s3 --group dev pyproject.toml -o tests/requirements.lock
 
 fmt: dev ## format
 	$(BIN)/ruff format .
