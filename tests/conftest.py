@@ -5,6 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.mlflow import MlflowServer, running_mlflow
+from tests.servers.registries import (
+    Registry,
+    running_htpasswd,
+    running_ociserver,
+    running_odd,
+    running_plain,
+    running_tls,
+    running_token,
+)
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +21,45 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
     """Lend a real MLflow server; mark its users ``xdist_group("mlflow")``: one start for all."""
     with running_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def plain_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Lend a distribution that asks nobody who they are."""
+    with running_plain(tmp_path_factory.mktemp("plain")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def htpasswd_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Lend a distribution behind Basic credentials."""
+    with running_htpasswd(tmp_path_factory.mktemp("htpasswd")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def token_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Lend a distribution behind Bearer tokens of its own token server."""
+    with running_token(tmp_path_factory.mktemp("token")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def tls_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Lend a distribution behind a certificate of a private CA."""
+    with running_tls(tmp_path_factory.mktemp("tls")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def ociserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Lend a registry with referrers, filters and ``OCI-Subject``."""
+    with running_ociserver(tmp_path_factory.mktemp("ociserver")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def odd_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Lend a registry that lists referrers and never says ``OCI-Subject``."""
+    with running_odd(tmp_path_factory.mktemp("odd")) as registry:
+        yield registry

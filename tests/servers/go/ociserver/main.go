@@ -1,0 +1,21 @@
+// Command ociserver serves a complete OCI registry from memory on the address it is given.
+package main
+
+import (
+	"log"
+	"net"
+	"net/http"
+	"os"
+
+	"cuelabs.dev/go/oci/ociregistry/ocimem"
+	"cuelabs.dev/go/oci/ociregistry/ociserver"
+)
+
+func main() {
+	listening, err := net.Listen("tcp", os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("listening on %s", listening.Addr())
+	log.Fatal(http.Serve(listening, ociserver.New(ocimem.New(), nil)))
+}
