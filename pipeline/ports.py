@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.domain.content import Content
 from pipeline.domain.evidence import (
     BuiltImage,
     Lock,
@@ -22,6 +23,7 @@ from pipeline.domain.evidence import (
 from pipeline.domain.oci import Base, Descriptor, Layer
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.promotion import Control
+from pipeline.domain.recipe import Made, Recipe
 from pipeline.domain.references import Alias, Digest, ImageRef, ModelVersion
 from pipeline.domain.registry import RegisteredVersion
 from pipeline.domain.serving import Blob, Readiness, RequestTotals, ServiceState
@@ -92,11 +94,17 @@ class ImageRegistry(Protocol):
     def read_blob(self, repository: str, digest: Digest) -> Iterator[bytes]:
         """Stream a blob; ``CorruptedError`` at its end where the bytes are not the digest's."""
 
-    def push_blob(self, repository: str, content: Iterable[bytes]) -> Blob:
-        """Store a stream under the digest it turns out to have; there already: nothing changes."""
+    def push_blob(self, repository: str, content: Content) -> Blob:
+        """Store bytes under the digest they turn out to have; there already: nothing changes.
+
+        ``CorruptedError`` where they are not as many, or not those, that ``content`` says.
+        """
 
     def push_file(self, repository: str, path: Path, digest: Digest) -> Blob:
         """Store a local file, linked where that is possible; ``CorruptedError`` if it changed."""
+
+    def mount(self, repository: str, digest: Digest, source: str) -> Blob | None:
+        """Take a blob over from another repository; ``None`` where that would move its bytes."""
 
     def manifest(self, repository: str, reference: str) -> bytes | None:
         """Read a manifest by digest or tag; its bytes are checked against a digest."""
@@ -109,12 +117,29 @@ class ImageRegistry(Protocol):
     def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...]:
         """List the manifests whose ``subject`` is this digest."""
 
+    def tags(self, repository: str) -> tuple[str, ...]:
+        """List the repository's tags, sorted; one that was never pushed to has none."""
+
+    def delete(self, repository: str, digest: Digest) -> None:
+        """Remove a manifest with every tag that names it; not there: nothing changes.
+
+        Blobs that nothing names any more are removed by the registry, in its own time.
+        """
+
 
 class BaseImages(Protocol):
     """Makes the base that images stand on available in the registry."""
 
-    def provide(self, base: str, repository: str, *, registry: ImageRegistry) -> Base:
-        """Put the base's layers into ``repository``."""
+    def provide(
+        self,
+        base: str,
+        repository: str,
+        *,
+        platform: str,
+        python_version: str,
+        registry: ImageRegistry,
+    ) -> Base | Refused:
+        """Put the base's layers into ``repository``; refused without that platform or Python."""
 
 
 class Environments(Protocol):
@@ -122,6 +147,13 @@ class Environments(Protocol):
 
     def provide(self, lock: Lock, repository: str, *, registry: ImageRegistry) -> Layer:
         """Put the installed environment into ``repository``, made anew only if nobody has it."""
+
+
+class ImageBuilder(Protocol):
+    """Puts an image together: Laurel's own layers, or a Docker Engine."""
+
+    def build(self, recipe: Recipe, *, registry: ImageRegistry) -> Made | Refused:
+        """Make the image and push it, untagged; the manifest last."""
 
 
 class Signer(Protocol):
@@ -159,6 +191,9 @@ class ModelRunner(Protocol):
 
 class ServingTarget(Protocol):
     """What an image is deployed to; every call may be repeated, an older sequence is refused."""
+
+    def platforms(self, service: str) -> frozenset[str]:
+        """Name the platforms whose images can run there: ``{"linux/amd64"}``."""
 
     def observe(self, service: str) -> ServiceState:
         """Read what serves now."""
@@ -214,6 +249,7 @@ __all__ = [
     "BaseImages",
     "Clock",
     "Environments",
+    "ImageBuilder",
     "ImageRef",
     "ImageRegistry",
     "Journal",

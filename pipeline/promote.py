@@ -19,9 +19,8 @@ from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.promotion import Kind, Phase
 from pipeline.ports import (
     ArtifactStore,
-    BaseImages,
     Clock,
-    Environments,
+    ImageBuilder,
     ImageRegistry,
     LockResolver,
     Metrics,
@@ -50,7 +49,7 @@ from pipeline.trust.statements import Deployment
 
 STEPS = (
     ("resolve", "alias -> version -> run"),
-    ("check", "the service's policy: required tags"),
+    ("check", "the service's policy: required tags, its platform"),
     ("recall", "was this version's image built before? then it is deployed as it is"),
     ("describe", "what the model's own files say it is and needs"),
     ("lock", "runtime and the model's requirements -> one hashed lock"),
@@ -74,8 +73,7 @@ class Tools:
     models: ModelRegistry
     artifacts: ArtifactStore
     resolver: LockResolver
-    environments: Environments
-    bases: BaseImages
+    builder: ImageBuilder
     images: ImageRegistry
     runner: ModelRunner
     signer: Signer
@@ -109,7 +107,7 @@ def promote(run: Run, tools: Tools) -> str:
         named = run.fresh(read_alias, plan, plan.alias, registry=tools.models)
         run.record.hold_unless(named, resolved.model)
     run.record.know_model(resolved)  # from now on the alias may overtake a person's request
-    checked = run.step(check, resolved, plan=plan)
+    checked = run.step(check, resolved, plan=plan, target=tools.target)
     signed = run.step(
         recall,
         checked,
@@ -144,8 +142,7 @@ def bake(checked: CheckedModel, run: Run, tools: Tools) -> SignedImage:
         locked,
         plan=plan,
         store=run.interruptible(tools.artifacts),
-        environments=tools.environments,
-        bases=tools.bases,
+        builder=tools.builder,
         registry=images,
     )
     smoked = run.heavy_step(smoke, built, plan=plan, runner=tools.runner, clock=run.clock)

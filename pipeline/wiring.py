@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.envoy_metrics import EnvoyMetrics
 from pipeline.adapters.host_base import HostBase
+from pipeline.adapters.layer_builder import LayerBuilder
 from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.adapters.local_runner import LocalRunner
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from pipeline.ledger import Ledger
     from pipeline.worker import Worker
 
-_LAYOUT = "oci-layout:"
 _LARGEST_SECRET = 4096
 
 
@@ -55,11 +55,9 @@ def open_ledger(settings: Settings) -> "Ledger":
 
 def open_images(settings: Settings) -> LayoutRegistry:
     """Open the image registry."""
-    if not settings.registry.startswith(_LAYOUT):
-        raise ConfigurationError(
-            f"registry: {settings.registry!r} is not supported yet: write {_LAYOUT}FOLDER"
-        )
-    return LayoutRegistry(Path(settings.registry.removeprefix(_LAYOUT)))
+    if settings.registry.folder is None:
+        raise ConfigurationError(f"registry: {settings.registry.location!r} is not supported yet")
+    return LayoutRegistry(settings.registry.folder)
 
 
 def signer(settings: Settings) -> KeyFileSigner:
@@ -111,8 +109,7 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
         models=models,
         artifacts=MlflowArtifacts(mlflow),
         resolver=resolver,
-        environments=LockEnvironments(resolver, store),
-        bases=HostBase(store),
+        builder=LayerBuilder(HostBase(store), LockEnvironments(resolver, store)),
         images=images,
         runner=LocalRunner(rootfs, isolated=isolated),
         signer=signer(settings),

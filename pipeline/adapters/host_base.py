@@ -12,10 +12,13 @@ from pathlib import Path
 
 from pipeline.adapters.host_python import LIBRARIES, PREFIX, PYTHON, HostFile, host_files, portable
 from pipeline.adapters.layer_store import LayerStore
+from pipeline.domain.content import Directory, Entry
+from pipeline.domain.evidence import Refused
 from pipeline.domain.oci import Base, Layer
 from pipeline.errors import ConfigurationError
 from pipeline.image.canonical import canonical
-from pipeline.image.tar import Directory, Entry, tar_stream, tree_entries
+from pipeline.image.config import host_platform
+from pipeline.image.tar import tar_stream, tree_entries
 from pipeline.ports import ImageRegistry
 
 _FORMAT = 1
@@ -47,11 +50,21 @@ class HostBase:
     def __init__(self, store: LayerStore) -> None:
         self._store = store
 
-    def provide(self, base: str, repository: str, *, registry: ImageRegistry) -> Base:
-        """Put the host's Python into ``repository``; any other base is not to be had yet."""
-        if base != "host":
-            raise ConfigurationError(
-                f"base: {base[:200]} names an image; that comes with registries: write base: host"
+    def provide(
+        self,
+        base: str,  # noqa: ARG002 - there is one host
+        repository: str,
+        *,
+        platform: str,
+        python_version: str,
+        registry: ImageRegistry,
+    ) -> Base | Refused:
+        """Put the host's Python into ``repository``."""
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        if (platform, python_version) != (host_platform(), here):
+            return Refused(
+                f"base: host is Python {here} for {host_platform()}, wanted is Python "
+                f"{python_version} for {platform}: name an image that has it as base:"
             )
         files = host_files()
         blob = self._store.provide(

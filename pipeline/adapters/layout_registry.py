@@ -9,16 +9,17 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.domain.content import Content
 from pipeline.domain.oci import IMAGE_INDEX, Descriptor
 from pipeline.domain.references import Digest, require_repository
 from pipeline.domain.serving import Blob
 from pipeline.errors import CorruptedError, InvalidReferenceError
-from pipeline.image.blob_file import disk, read_blob, sync_folder, write_blob, write_file
+from pipeline.image.blob_file import checked, disk, read_blob, sync_folder, write_blob, write_file
 from pipeline.image.canonical import LIMIT
 from pipeline.image.manifest import index_bytes, parse_index
 from pipeline.image.referrers import as_referrer, fallback_tag, parse_referrers, with_referrer
@@ -66,10 +67,12 @@ class LayoutRegistry:
         require_repository(repository)
         return read_blob(self._blobs / digest.hex, digest)
 
-    def push_blob(self, repository: str, content: Iterable[bytes]) -> Blob:
+    def push_blob(self, repository: str, content: Content) -> Blob:
         """Store a stream; durable when this returns."""
         require_repository(repository)
-        return write_blob(content, self._blobs, scratch=self._uploads)
+        if content.digest and (present := self.blob(repository, content.digest)):
+            return present
+        return write_blob(checked(content), self._blobs, scratch=self._uploads)
 
     def push_file(self, repository: str, path: Path, digest: Digest) -> Blob:
         """Store a local file, by a hard link on the same file system, else by a copy.
@@ -86,10 +89,15 @@ class LayoutRegistry:
         except FileExistsError:  # somebody else was faster; the digest says it is the same
             pass
         except OSError:  # another file system, or one without links
-            return self.push_blob(repository, read_blob(path, digest))
+            return write_blob(read_blob(path, digest), self._blobs, scratch=self._uploads)
         with disk("store a layer", self._blobs):
             sync_folder(self._blobs)
             return Blob(digest, path.stat().st_size)
+
+    def mount(self, repository: str, digest: Digest, source: str) -> Blob | None:
+        """Find the blob: all repositories of a layout share theirs."""
+        require_repository(source)
+        return self.blob(repository, digest)
 
     def manifest(self, repository: str, reference: str) -> bytes | None:
         """Read a manifest by digest or tag; what the index says of a digest is not believed."""
@@ -118,6 +126,25 @@ class LayoutRegistry:
         """List the manifests about this image, from the index under the fallback tag."""
         return parse_referrers(self.manifest(repository, fallback_tag(digest)))
 
+    def tags(self, repository: str) -> tuple[str, ...]:
+        """List the tags of a repository, sorted."""
+        prefix = f"{require_repository(repository)}:"
+        names = (name for name in self._read_index() if name.startswith(prefix))
+        return tuple(sorted(name.removeprefix(prefix) for name in names))
+
+    def delete(self, repository: str, digest: Digest) -> None:
+        """Take a manifest and its tags out of the index; its bytes go when nothing names them."""
+        mine = (f"{require_repository(repository)}:", f"{repository}@")
+        with self._locked():
+            index = self._read_index()
+            kept = {
+                name: found
+                for name, found in index.items()
+                if found.digest != digest or not name.startswith(mine)
+            }
+            if kept != index:
+                self._write_index(kept)
+
     def _list_referrer(
         self, index: dict[str, Descriptor], repository: str, subject: Digest, listed: Descriptor
     ) -> None:
@@ -138,7 +165,7 @@ class LayoutRegistry:
         return b"".join(read_blob(path, digest))
 
     def _push_bytes(self, repository: str, content: bytes) -> Digest:
-        return self.push_blob(repository, [content]).digest
+        return self.push_blob(repository, Content.of(content)).digest
 
     def _read_index(self) -> dict[str, Descriptor]:
         with disk("read the image layout", self._index):

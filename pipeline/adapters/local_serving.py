@@ -4,6 +4,7 @@ from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
 from pipeline.domain.serving import Readiness, Revision, ServiceState
 from pipeline.errors import NotFoundError
+from pipeline.image.config import host_platform
 from pipeline.local.desired import Deployed, Desired
 from pipeline.local.front import Front
 from pipeline.local.rootfs import RootfsCache
@@ -22,6 +23,10 @@ class LocalServing:
         self._supervisor = supervisor
         self._front = front
         self._images = images
+
+    def platforms(self, service: str) -> frozenset[str]:  # noqa: ARG002 - all run here
+        """Name this machine's platform."""
+        return frozenset({host_platform()})
 
     def observe(self, service: str) -> ServiceState:
         """Read what serves now: the shares are Envoy's own answer, not what it was told."""

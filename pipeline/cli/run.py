@@ -186,10 +186,10 @@ def _announce(asked: Asked, settings: "Settings", listener: socket.socket) -> No
         _log.info("watches %s", watched, extra={"service": service})
     if not watches:
         _log.warning("watches nothing yet: add a service to %s", asked.config)
-    _log.info("ledger %s, images %s", settings.ledger, settings.registry)
+    _log.info("ledger %s, images %s", settings.ledger, settings.registry.location)
     _log.info("the operator's token is in %s", _shown(settings.server.token_file))
     if asked.json:
-        places = {"ledger": settings.ledger, "images": settings.registry}
+        places = {"ledger": settings.ledger, "images": settings.registry.location}
         token_file = str(settings.server.token_file)
         print_json({"url": url, "watches": watches, **places, "token_file": token_file})
 

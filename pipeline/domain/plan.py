@@ -76,7 +76,11 @@ class Plan:
     """One service as its settings describe it.
 
     ``runtime`` is ``auto`` or a runtime's name; ``base`` is ``host`` or an image by digest;
-    ``required_tags`` maps tag to the value it must have on the MLflow version.
+    ``platform`` is that of its image, ``linux/amd64``, or the builder's (``""``); ``builder`` is
+    ``layers`` or ``docker``.
+    ``repository`` is the whole name, registry included; so is ``copy_from``, from where an image
+    that was built already is taken. ``required_tags`` maps tag to the value it must have on the
+    MLflow version.
     """
 
     service: str
@@ -86,7 +90,10 @@ class Plan:
     from_alias: str | None = None
     runtime: str = "auto"
     base: str = "host"
+    platform: str = ""
+    builder: str = "layers"
     repository: str = ""
+    copy_from: str = ""
     required_tags: dict[str, str] = field(default_factory=dict)
     env: tuple[EnvVar, ...] = ()
     canary: CanaryPlan = field(default_factory=CanaryPlan)

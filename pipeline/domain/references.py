@@ -83,8 +83,8 @@ class ImageRef:
 
 def require_repository(name: str) -> str:
     """Return ``name`` if it is an OCI repository name (distribution-spec), else raise."""
-    host, slash, path = name.partition("/")
-    named_host = slash and (":" in host or "." in host or host == "localhost")
+    host, _, path = name.partition("/")
+    named_host = names_registry(name)
     if not _REPOSITORY.match(path if named_host else name) or (
         named_host and not _HOST.match(host)
     ):
@@ -93,6 +93,12 @@ def require_repository(name: str) -> str:
             "use lower-case letters, digits and single . _ - between them"
         )
     return name
+
+
+def names_registry(name: str) -> bool:
+    """Tell whether a repository's name begins with a registry's host, as docker tells it."""
+    host, slash, _ = name.partition("/")
+    return bool(slash) and (":" in host or "." in host or host == "localhost")
 
 
 @dataclass(frozen=True, slots=True, order=True)

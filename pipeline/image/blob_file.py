@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.domain.content import Content
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
 from pipeline.errors import CorruptedError, ForbiddenError, NotFoundError, PermanentError
@@ -30,6 +31,25 @@ def write_blob(chunks: Iterable[bytes], folder: Path, *, scratch: Path) -> Blob:
             temporary.rename(folder / blob.digest.hex)
             sync_folder(folder)
     return blob
+
+
+def checked(content: Content) -> Iterator[bytes]:
+    """Stream content; ``CorruptedError`` where it is not what it says of itself.
+
+    Too many bytes are noticed before they are passed on, so that nothing grows without bound.
+    """
+    seen, size = hashlib.sha256(), 0
+    for chunk in content.chunks():
+        size += len(chunk)
+        if size > content.size:
+            break
+        seen.update(chunk)
+        yield chunk
+    if size != content.size:
+        told = f"more than {content.size}" if size > content.size else f"{size} of {content.size}"
+        raise CorruptedError("store a layer", "a stream", f"it has {told} bytes: retry")
+    if content.digest and seen.hexdigest() != content.digest.hex:
+        raise CorruptedError("store a layer", content.digest.value, "its bytes are others: retry")
 
 
 def write_file(path: Path, content: bytes, *, scratch: Path) -> None:

@@ -1,14 +1,15 @@
 """A model's files as layers: each is read once, for the layer and for its own digest alike."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePosixPath
 
+from pipeline.domain.content import File
 from pipeline.domain.evidence import StoredFile
 from pipeline.domain.references import Digest
+from pipeline.errors import CorruptedError
 from pipeline.image.canonical import canonical
-from pipeline.image.tar import File, tar_stream
 
 PLACE = "mnt/models"  # KServe's customary path
 ALONE = 64 << 20  # bytes; from here on a file is worth a layer, to be pulled and kept on its own
@@ -27,27 +28,27 @@ class ModelFiles:
         What the store lists.
     read
         Streams one of them.
+    known
+        Digests that were seen before, by path: a file that has another one now is corrupted.
 
     """
 
     def __init__(
-        self, files: tuple[StoredFile, ...], read: Callable[[StoredFile], Iterable[bytes]]
+        self,
+        files: tuple[StoredFile, ...],
+        read: Callable[[StoredFile], Iterable[bytes]],
+        known: Mapping[str, str] | None = None,
     ) -> None:
         self._files = tuple(sorted(files, key=lambda file: file.path))
         self._read = read
+        self._known = known or {}
         self._digests: dict[str, Digest] = {}
 
-    def layers(self) -> Iterator[Iterator[bytes]]:
-        """Give each layer as a stream: the smaller files together, then each large one.
-
-        ``CorruptedError`` comes out of a stream where a file is longer or shorter than listed.
-        """
+    def layers(self) -> tuple[tuple[File, ...], ...]:
+        """Give each layer's files: the smaller ones together, then each large one."""
         together = [file for file in self._files if file.size < ALONE]
-        if together:
-            yield self._layer(together)
-        for file in self._files:
-            if file.size >= ALONE:
-                yield self._layer([file])
+        alone = [[file] for file in self._files if file.size >= ALONE]
+        return tuple(tuple(map(self._file, files)) for files in ([together, *alone]) if files)
 
     @property
     def digests(self) -> dict[str, Digest]:
@@ -60,17 +61,20 @@ class ModelFiles:
         listed = [[file.path, file.size, self._digests[file.path].value] for file in self._files]
         return Digest.of(canonical(listed))
 
-    def _layer(self, files: list[StoredFile]) -> Iterator[bytes]:
-        return tar_stream(
-            File(f"{PLACE}/{file.path}", file.size, partial(self._hashed, file)) for file in files
-        )
+    def _file(self, file: StoredFile) -> File:
+        return File(f"{PLACE}/{file.path}", file.size, partial(self._hashed, file))
 
     def _hashed(self, file: StoredFile) -> Iterator[bytes]:
         seen = hashlib.sha256()
         for chunk in self._read(file):
             seen.update(chunk)
             yield chunk
-        self._digests[file.path] = Digest(f"sha256:{seen.hexdigest()}")
+        digest = Digest(f"sha256:{seen.hexdigest()}")
+        if self._known.get(file.path, digest.value) != digest.value:
+            raise CorruptedError(
+                "read the model's files", file.path, "it changed since the model was described"
+            )
+        self._digests[file.path] = digest
 
 
 def unfit_listing(files: Iterable[StoredFile]) -> str | None:

@@ -5,42 +5,16 @@ sorted, parents included. Names of more than 100 bytes and sizes from 8 GiB use 
 """
 
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from pipeline.domain.content import Content, Directory, Entry, File
 from pipeline.errors import CorruptedError
 
 CHUNK = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file to be: its path without a leading slash, its size in bytes, how to read it."""
-
-    path: str
-    size: int
-    read: Callable[[], Iterable[bytes]]
-    executable: bool = False
-
-    @classmethod
-    def of(cls, path: str, content: bytes, *, executable: bool = False) -> "File":
-        """Make a file of bytes at hand."""
-        return cls(path, len(content), lambda: (content,), executable)
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """A directory to be; only one with a mode of its own, or an empty one, needs saying."""
-
-    path: str
-    mode: int = 0o755
-
-
-Entry = File | Directory
 
 
 def tar_stream(entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -53,6 +27,16 @@ def tar_stream(entries: Iterable[Entry]) -> Iterator[bytes]:
 
     """
     return _in_chunks(_pieces(entries))
+
+
+def tar_content(entries: Iterable[Entry]) -> Content:
+    """Make a tar of entries, its size known before any file is read."""
+    every = tuple(entries)
+    sizes = (
+        len(_header(entry)) + (-(-entry.size // _BLOCK) * _BLOCK if isinstance(entry, File) else 0)
+        for entry in _with_parents(every)
+    )
+    return Content(partial(tar_stream, every), sum(sizes) + len(_END))
 
 
 def tree_entries(folder: Path, at: str = ".") -> Iterator[Entry]:

@@ -4,17 +4,16 @@ Secrets come only from ``LAUREL_*`` variables or from files named by ``*_file``;
 ``SecretStr``, so that no repr, log or error shows them. Nothing here touches a neighbour.
 """
 
-import os
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
 
 from pipeline.domain.plan import Plan
-from pipeline.settings.fields import Section
+from pipeline.settings.fields import Section, from_folder
 from pipeline.settings.sections import (
     MetricsSettings,
     MlflowSettings,
+    RegistrySettings,
     ServerSettings,
     ServingSettings,
     SigningSettings,
@@ -23,27 +22,20 @@ from pipeline.settings.sections import (
 )
 from pipeline.settings.services import ServiceSettings
 
-__all__ = ["ServiceSettings", "Settings"]
+__all__ = ["SHORT", "ServiceSettings", "Settings"]
 
 
-def _short(key: str) -> BeforeValidator:
-    """Let ``serving: local`` stand for ``serving: {target: local}``."""
+SHORT = {"registry": "location", "serving": "target", "metrics": "source"}
+"""What a section's key may be written alone for: ``serving: local``."""
+
+
+def _short(section: str) -> BeforeValidator:
+    key = SHORT[section]
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
 def _sqlite_from_folder(url: str, info: ValidationInfo) -> str:
-    return _from_folder(url, "sqlite:///", info)
-
-
-def _layout_from_folder(url: str, info: ValidationInfo) -> str:
-    return _from_folder(url, "oci-layout:", info)
-
-
-def _from_folder(url: str, scheme: str, info: ValidationInfo) -> str:
-    folder = (info.context or {}).get("folder")
-    if folder is None or not url.startswith(scheme):
-        return url
-    return scheme + os.path.normpath(Path(folder) / url.removeprefix(scheme))
+    return from_folder(url, "sqlite:///", info)
 
 
 class Settings(Section):
@@ -55,13 +47,15 @@ class Settings(Section):
     """How deliveries are authenticated."""
     ledger: Annotated[str, AfterValidator(_sqlite_from_folder)] = "sqlite:///laurel.db"
     """The record."""
-    registry: Annotated[str, AfterValidator(_layout_from_folder)] = "oci-layout:./images"
+    registry: Annotated[RegistrySettings, _short("registry")] = RegistrySettings()
     """Where images go."""
+    builder: Literal["layers", "docker"] = "layers"
+    """``layers``: Laurel's own, without a container engine; ``docker``: a Docker Engine."""
     signing: SigningSettings = SigningSettings()
     """The key that images are signed with."""
-    serving: Annotated[ServingSettings, _short("target")] = ServingSettings()
+    serving: Annotated[ServingSettings, _short("serving")] = ServingSettings()
     """What images are deployed to."""
-    metrics: Annotated[MetricsSettings, _short("source")] = MetricsSettings()
+    metrics: Annotated[MetricsSettings, _short("metrics")] = MetricsSettings()
     """Where the analysis reads request counts."""
     server: ServerSettings = ServerSettings()
     """The HTTP face."""
@@ -79,4 +73,7 @@ class Settings(Section):
 
     def plans(self) -> dict[str, Plan]:
         """Write the services as values, by name."""
-        return {service.name: service.plan(self.mlflow.workspace) for service in self.services}
+        return {
+            service.name: service.plan(self.mlflow.workspace, self.registry, self.builder)
+            for service in self.services
+        }

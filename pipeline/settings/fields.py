@@ -1,5 +1,6 @@
 """Kinds of setting that every section uses: durations, and paths from the file's own folder."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,14 @@ def duration(text: object) -> object:
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder")
     return path.expanduser() if folder is None else Path(folder) / path.expanduser()
+
+
+def from_folder(url: str, scheme: str, info: ValidationInfo) -> str:
+    """Let the path of a URL such as ``sqlite:///laurel.db`` start at the folder of laurel.yaml."""
+    folder = (info.context or {}).get("folder")
+    if folder is None or not url.startswith(scheme):
+        return url
+    return scheme + os.path.normpath(Path(folder) / url.removeprefix(scheme))
 
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(gt=0)]

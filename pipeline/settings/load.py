@@ -9,11 +9,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import ConfigurationError
-from pipeline.settings import Settings
+from pipeline.settings import SHORT, Settings
 from pipeline.settings.fields import Section
 
 _LARGEST = 1 << 20
 _PREFIX = "LAUREL_"
+_WHOLE = {"LAUREL_LEDGER", "LAUREL_REGISTRY"}  # where things are kept, each one value
 
 
 def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
@@ -27,10 +28,12 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
 
     """
     raw = _read(path)
-    for name, value in environment.items():
+    for name, value in sorted(environment.items()):  # LAUREL_REGISTRY before LAUREL_REGISTRY__...
         section, nested, key = name.removeprefix(_PREFIX).lower().partition("__")
-        if name.startswith(_PREFIX) and nested:
-            raw.setdefault(section, {})
+        if name in _WHOLE:
+            raw[section] = value
+        elif name.startswith(_PREFIX) and nested:
+            raw[section] = _expanded(section, raw.get(section, {}))
             if not isinstance(raw[section], dict):
                 raise ConfigurationError(f"{name} sets a key of {section}, which is a single value")
             raw[section][key] = value
@@ -41,6 +44,11 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
         return Settings.model_validate(raw, context={"folder": path.parent.absolute()})
     except ValidationError as error:
         raise ConfigurationError(f"{path}: {_told(error)}") from None
+
+
+def _expanded(section: str, value: Any) -> Any:  # noqa: ANN401 - YAML
+    """Write ``serving: local`` out as ``serving: {target: local}``, so that more can be set."""
+    return {SHORT[section]: value} if section in SHORT and isinstance(value, str) else value
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,11 +1,22 @@
 """The neighbours and the process: everything in laurel.yaml but the services."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
-from pipeline.settings.fields import LocalPath, Seconds, Section
+from pipeline.domain.references import names_registry, require_repository
+from pipeline.settings.fields import LocalPath, Seconds, Section, from_folder
+
+LAYOUT = "oci-layout:"
+
+
+def _layout_from_folder(location: str, info: ValidationInfo) -> str:
+    if location.startswith(LAYOUT):
+        return from_folder(location, LAYOUT, info)
+    if not names_registry(require_repository(location.rstrip("/")) + "/"):
+        raise ValueError(f"{location!r} names no registry: write {LAYOUT}FOLDER or HOST/NAME")
+    return location
 
 
 class MlflowSettings(Section):
@@ -37,6 +48,29 @@ class WebhookSettings(Section):
     def secret_files(self) -> tuple[Path, ...]:
         """The files as a list."""
         return self.secret_file if isinstance(self.secret_file, tuple) else (self.secret_file,)
+
+
+class RegistrySettings(Section):
+    """Where images go."""
+
+    location: Annotated[str, AfterValidator(_layout_from_folder)] = "oci-layout:./images"
+    """``oci-layout:FOLDER``, or a registry and what stands before each repository's name:
+    ``registry.example.com/ml``. Credentials are docker's: its config.json and helpers."""
+    ca_file: LocalPath | None = None
+    """Certificates of a private authority, in PEM, beside those that the system trusts."""
+    plain_http: tuple[str, ...] = ()
+    """Hosts (``name:port``) that are spoken to without TLS; loopback always may be."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The image layout's folder; ``None`` for a registry."""
+        return Path(self.location.removeprefix(LAYOUT)) if LAYOUT in self.location else None
+
+    def repository(self, name: str) -> str:
+        """Write a repository's whole name; one that names a registry itself is whole."""
+        if self.folder is not None or names_registry(name):
+            return name
+        return f"{self.location.rstrip('/')}/{name}"
 
 
 class SigningSettings(Section):

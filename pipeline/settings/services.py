@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pipeline.domain.plan import AnalysisPlan, CanaryPlan, EnvVar, NoData, OnReturn, Plan
 from pipeline.domain.references import model_slug, require_repository, require_service_name
 from pipeline.settings.fields import Seconds, Section
+from pipeline.settings.sections import RegistrySettings
 
 
 class EnvSettings(Section):
@@ -91,9 +92,13 @@ class ServiceSettings(Section):
     runtime: Literal["auto", "mlserver", "mlflow"] = "auto"
     """Which server runs the model; ``auto`` takes the first that resolves with its pins."""
     base: str = "host"
-    """``host``: a base made from this machine's own Python."""
-    repository: str | None = None
-    """Image repository; default: derived from the model's name."""
+    """``host``: a base made from this machine's own Python; else an image by digest."""
+    platform: Annotated[str, Field(pattern=r"^linux/[a-z0-9]+(/v[0-9]+)?\z")] | None = None
+    """For which machines images are; default: such as the one that builds them."""
+    repository: Annotated[str, AfterValidator(require_repository)] | None = None
+    """Image repository in the registry; default: derived from the model's name."""
+    copy_from: Annotated[str, AfterValidator(require_repository)] | None = None
+    """Repository, also of another registry, whose image of a version is taken as it is."""
     env: tuple[EnvSettings, ...] = ()
     """Variables of the model's server."""
     require: RequireSettings = RequireSettings()
@@ -105,7 +110,7 @@ class ServiceSettings(Section):
     on_return: OnReturn = OnReturn.ROLLBACK
     """An alias that returns to a version served before: ``rollback`` at once, or ``canary``."""
 
-    def plan(self, default_workspace: str) -> Plan:
+    def plan(self, default_workspace: str, registry: RegistrySettings, builder: str) -> Plan:
         """Write the service as the value that its promotions keep."""
         return Plan(
             service=self.name,
@@ -115,7 +120,10 @@ class ServiceSettings(Section):
             from_alias=self.from_alias,
             runtime=self.runtime,
             base=self.base,
-            repository=require_repository(self.repository or model_slug(self.model)),
+            platform=self.platform or "",
+            builder=builder,
+            repository=registry.repository(self.repository or model_slug(self.model)),
+            copy_from=registry.repository(self.copy_from) if self.copy_from else "",
             required_tags=dict(self.require.tags),
             env=tuple(EnvVar(variable.name, variable.value) for variable in self.env),
             canary=CanaryPlan(**self.canary.model_dump()),

@@ -1,22 +1,21 @@
-"""Build: a locked model becomes an image in the registry, without a container engine.
+"""Build: a locked model becomes an image in the registry.
 
-Base | environment, by lock | model, streamed in one pass | what starts the runtime. Safe to
-repeat: the same inputs give the same bytes, and what the registry has is not stored twice.
+Says what the image consists of; a builder puts it together. Safe to repeat: the same inputs give
+the same bytes, and what the registry has is not stored twice.
 """
 
 from functools import partial
 
-from pipeline.domain.evidence import BuiltImage, DescribedModel, LockedModel, Refused
-from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, Base, Descriptor, Layer
+from pipeline.domain.content import File
+from pipeline.domain.evidence import BuiltImage, LockedModel, Refused
+from pipeline.domain.oci import Base
 from pipeline.domain.plan import Plan
-from pipeline.domain.references import Digest, ImageRef, model_slug
+from pipeline.domain.recipe import Recipe
+from pipeline.domain.references import Digest, model_slug
 from pipeline.errors import CorruptedError
-from pipeline.image.config import ImageConfig, host_platform
-from pipeline.image.manifest import Manifest
 from pipeline.image.model_files import ModelFiles, unfit_listing
-from pipeline.image.tar import File, tar_stream
-from pipeline.image.version_key import repository_of, version_key
-from pipeline.ports import ArtifactStore, BaseImages, Environments, ImageRegistry
+from pipeline.image.version_key import platform_of, repository_of, version_key
+from pipeline.ports import ArtifactStore, ImageBuilder, ImageRegistry
 from pipeline.runtimes.serving import runtime_env, serve_files
 
 _SERVE = "/opt/laurel/serve"
@@ -34,31 +33,30 @@ def build(
     *,
     plan: Plan,
     store: ArtifactStore,
-    environments: Environments,
-    bases: BaseImages,
+    builder: ImageBuilder,
     registry: ImageRegistry,
 ) -> BuiltImage | Refused:
     """Put the image together and push it, untagged.
 
-    Refused: file names that no image may hold, and files that are not what the store listed or
-    what the model was resolved from.
+    Refused: file names that no image may hold, a base that does not fit, and files that are not
+    what the store listed or what the model was resolved from.
     """
-    described, repository = locked.described, repository_of(plan)
+    described = locked.described
     resolved = described.checked.resolved
     if unfit := unfit_listing(described.files):
         return Refused(f"{resolved.model}: {unfit}: log the model again without it")
-    model = ModelFiles(described.files, partial(store.read, resolved.artifact_uri))
-    layers = _push_model(model, described, repository, registry)
-    if isinstance(layers, Refused):
-        return layers
-    base = bases.provide(plan.base, repository, registry=registry)
-    environment = environments.provide(locked.lock, repository, registry=registry)
-    serving = _push_serving(locked.lock.runtime, repository, registry)
-    every = (*base.layers, environment, *layers, serving)
-    labels = _labels(locked, plan, base, model.artifact_digest)
-    config = _config(base, model_slug(resolved.model.name), every, labels)
+    known = described.description.digests
+    if gone := sorted(set(known) - {file.path for file in described.files}):
+        return Refused(f"{resolved.model}: {gone[0]} is not listed any more: promote it again")
+    model = ModelFiles(described.files, partial(store.read, resolved.artifact_uri), known)
+    try:
+        made = builder.build(_recipe(locked, plan, model), registry=registry)
+    except CorruptedError as error:
+        return Refused(f"{resolved.model} changed while it was read, promote it again: {error}")
+    if isinstance(made, Refused):
+        return Refused(f"{resolved.model}: {made.reason}", made.evidence)
     return BuiltImage(
-        ref=_push_image(config, every, repository, registry),
+        ref=made.ref,
         model=resolved.model,
         alias=resolved.alias,
         run_id=resolved.run_id,
@@ -68,39 +66,31 @@ def build(
         slug=model_slug(resolved.model.name),
         artifact_digest=model.artifact_digest,
         lock_digest=locked.lock.digest,
-        base_digest=base.digest,
-        platform=host_platform(),
-        layers=config.diff_ids,
+        base_digest=made.base_digest,
+        platform=platform_of(plan),
+        layers=made.layers,
         version_key=version_key(resolved, plan),
         example=described.description.example,
         signature=described.description.signature,
     )
 
 
-def _push_model(
-    model: ModelFiles, described: DescribedModel, repository: str, registry: ImageRegistry
-) -> tuple[Layer, ...] | Refused:
-    subject = described.checked.resolved.model
-    try:
-        blobs = [registry.push_blob(repository, stream) for stream in model.layers()]
-    except CorruptedError as error:
-        return Refused(f"{subject} changed while it was read, promote it again: {error}")
-    digests = model.digests
-    for path, expected in described.description.digests.items():
-        if digests.get(path) != Digest(expected):
-            return Refused(
-                f"{subject}: {path} changed since the model was described: promote it again",
-                {"path": path, "described": expected},
-            )
-    return tuple(Layer.plain(blob) for blob in blobs)
-
-
-def _push_serving(runtime: str, repository: str, registry: ImageRegistry) -> Layer:
-    files = [
-        File.of(path, content, executable=f"/{path}" == _SERVE)
-        for path, content in serve_files(runtime).items()
-    ]
-    return Layer.plain(registry.push_blob(repository, tar_stream(files)))
+def _recipe(locked: LockedModel, plan: Plan, model: ModelFiles) -> Recipe:
+    runtime, name = locked.lock.runtime, locked.described.checked.resolved.model.name
+    return Recipe(
+        repository=repository_of(plan),
+        base=plan.base,
+        platform=platform_of(plan),
+        lock=locked.lock,
+        model=model.layers(),
+        serving=tuple(
+            File.of(path, content, executable=f"/{path}" == _SERVE)
+            for path, content in serve_files(runtime).items()
+        ),
+        env={**_ENV, **runtime_env(model_slug(name))},
+        entrypoint=_SERVE,
+        labels=lambda base: _labels(locked, plan, base, model.artifact_digest),
+    )
 
 
 def _labels(locked: LockedModel, plan: Plan, base: Base, artifact_digest: Digest) -> dict[str, str]:
@@ -120,30 +110,3 @@ def _labels(locked: LockedModel, plan: Plan, base: Base, artifact_digest: Digest
         "dev.laurel.runtime": locked.lock.runtime,
     }
     return {name: text for name, text in labels.items() if text}
-
-
-def _config(
-    base: Base, slug: str, layers: tuple[Layer, ...], labels: dict[str, str]
-) -> ImageConfig:
-    return ImageConfig(
-        architecture=host_platform().partition("/")[2],
-        entrypoint=(base.python, _SERVE),
-        env={**_ENV, **base.env, **runtime_env(slug)},
-        diff_ids=tuple(layer.diff_id for layer in layers),
-        labels=labels,
-    )
-
-
-def _push_image(
-    config: ImageConfig, layers: tuple[Layer, ...], repository: str, registry: ImageRegistry
-) -> ImageRef:
-    """Push configuration and manifest, last: a manifest never names what is not there."""
-    blob = registry.push_blob(repository, [config.to_bytes()])
-    manifest = Manifest(
-        Descriptor(IMAGE_CONFIG, blob.digest, blob.size),
-        tuple(layer.descriptor for layer in layers),
-        config.labels,
-    )
-    return ImageRef(
-        repository, registry.push_manifest(repository, manifest.to_bytes(), IMAGE_MANIFEST)
-    )

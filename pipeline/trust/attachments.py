@@ -7,6 +7,7 @@ with a reason and never stops the search for ours (cosign's rule, conforma#3185,
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pipeline.domain.content import Content
 from pipeline.domain.evidence import Refused
 from pipeline.domain.oci import EMPTY_JSON, IMAGE_MANIFEST, SIGSTORE_BUNDLE, Descriptor
 from pipeline.domain.references import Digest, ImageRef
@@ -78,8 +79,8 @@ def attach(
     manifest = registry.manifest(image.repository, image.digest.value)
     if manifest is None:
         raise NotFoundError("attach a statement", str(image), "build the image again")
-    registry.push_blob(image.repository, [EMPTY_CONFIG])
-    blob = registry.push_blob(image.repository, [bundle])
+    registry.push_blob(image.repository, Content.of(EMPTY_CONFIG))
+    blob = registry.push_blob(image.repository, Content.of(bundle))
     referrer = referrer_manifest(
         Descriptor(IMAGE_MANIFEST, image.digest, len(manifest)),
         Descriptor(SIGSTORE_BUNDLE, blob.digest, blob.size),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.domain.content import Content
 from pipeline.domain.oci import IMAGE_INDEX, IMAGE_MANIFEST, SIGSTORE_BUNDLE, Descriptor
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
@@ -41,20 +42,27 @@ def layout(tmp_path: Path) -> LayoutRegistry:
     return LayoutRegistry(tmp_path / "images")
 
 
+def push_image(registry: ImageRegistry, tag: str | None = None) -> Digest:
+    registry.push_blob(REPOSITORY, Content.of(EMPTY_CONFIG))
+    return registry.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST, tag=tag)
+
+
 def about(subject: Descriptor, name: str) -> bytes:
     bundle = Descriptor(SIGSTORE_BUNDLE, Digest.of(name.encode()), len(name))
     return referrer_manifest(subject, bundle, {"name": name}).to_bytes()
 
 
 def test_a_pushed_blob_is_there_and_read_back(registry: ImageRegistry) -> None:
-    blob = registry.push_blob(REPOSITORY, iter([b"con", b"tent"]))
+    blob = registry.push_blob(REPOSITORY, Content(lambda: iter([b"con", b"tent"]), 7))
     assert blob == Blob(Digest.of(b"content"), 7)
     assert registry.blob(REPOSITORY, blob.digest) == blob
     assert b"".join(registry.read_blob(REPOSITORY, blob.digest)) == b"content"
 
 
 def test_pushing_a_blob_again_changes_nothing(registry: ImageRegistry) -> None:
-    assert registry.push_blob(REPOSITORY, [b"x"]) == registry.push_blob(REPOSITORY, [b"", b"x"])
+    assert registry.push_blob(REPOSITORY, Content.of(b"x")) == registry.push_blob(
+        REPOSITORY, Content(lambda: [b"", b"x"], 1)
+    )
 
 
 def test_a_blob_that_nobody_pushed_is_not_there(registry: ImageRegistry) -> None:
@@ -69,8 +77,55 @@ def test_a_stream_that_breaks_is_no_blob(registry: ImageRegistry) -> None:
         raise CorruptedError("read", "it", "it ended")
 
     with pytest.raises(CorruptedError):
-        registry.push_blob(REPOSITORY, broken())
+        registry.push_blob(REPOSITORY, Content(broken, 8))
     assert registry.blob(REPOSITORY, Digest.of(b"half")) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "digest"),
+    [(6, None), (8, None), (7, Digest.of(b"tampered"))],
+    ids=["more bytes", "fewer bytes", "other bytes"],
+)
+def test_bytes_that_are_not_what_they_say_are_no_blob(
+    registry: ImageRegistry, size: int, digest: Digest | None
+) -> None:
+    with pytest.raises(CorruptedError):
+        registry.push_blob(REPOSITORY, Content(lambda: [b"content"], size, digest))
+    assert registry.blob(REPOSITORY, Digest.of(b"content")) is None
+
+
+def test_a_blob_of_another_repository_is_taken_over_without_its_bytes(
+    registry: ImageRegistry,
+) -> None:
+    blob = registry.push_blob(REPOSITORY, Content.of(b"content"))
+    assert registry.mount("ml/other", blob.digest, REPOSITORY) == blob
+    assert registry.blob("ml/other", blob.digest) == blob
+    assert b"".join(registry.read_blob("ml/other", blob.digest)) == b"content"
+
+
+def test_a_blob_that_is_not_there_cannot_be_taken_over(registry: ImageRegistry) -> None:
+    assert registry.mount("ml/other", Digest.of(b"content"), REPOSITORY) is None
+    assert registry.blob("ml/other", Digest.of(b"content")) is None
+
+
+def test_tags_are_listed_for_each_repository(registry: ImageRegistry) -> None:
+    assert registry.tags(REPOSITORY) == ()
+    for tag in ("two", "one"):
+        push_image(registry, tag)
+    assert registry.tags(REPOSITORY) == ("one", "two")
+    assert registry.tags("ml/fra") == ()
+
+
+def test_a_deleted_manifest_is_gone_with_its_tags(registry: ImageRegistry) -> None:
+    newer = Manifest(EMPTY, (), {"kind": "newer"}).to_bytes()
+    push_image(registry, "one")
+    registry.push_manifest(REPOSITORY, newer, IMAGE_MANIFEST, tag="two")
+    for _ in range(2):
+        registry.delete(REPOSITORY, SUBJECT.digest)
+    assert registry.manifest(REPOSITORY, SUBJECT.digest.value) is None
+    assert registry.manifest(REPOSITORY, "one") is None
+    assert registry.tags(REPOSITORY) == ("two",)
+    assert registry.manifest(REPOSITORY, "two") == newer
 
 
 def test_a_local_file_is_pushed_under_its_digest(registry: ImageRegistry, tmp_path: Path) -> None:
@@ -110,7 +165,7 @@ def test_a_tag_moves_and_what_it_named_stays(registry: ImageRegistry) -> None:
 
 
 def test_referrers_are_found_from_the_image_each_once(registry: ImageRegistry) -> None:
-    registry.push_blob(REPOSITORY, [EMPTY_CONFIG])
+    registry.push_blob(REPOSITORY, Content.of(EMPTY_CONFIG))
     registry.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST)
     assert registry.referrers(REPOSITORY, SUBJECT.digest) == ()
     one, two = about(SUBJECT, "one"), about(SUBJECT, "two")
@@ -180,7 +235,7 @@ def test_two_that_link_the_same_layer_at_once_both_succeed(
 
 
 def test_tampered_bytes_are_never_passed_on_as_good(layout: LayoutRegistry, tmp_path: Path) -> None:
-    blob = layout.push_blob(REPOSITORY, [b"content"])
+    blob = layout.push_blob(REPOSITORY, Content.of(b"content"))
     digest = layout.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST)
     for tampered in (blob.digest, digest):
         path = tmp_path / "images/blobs/sha256" / tampered.hex
@@ -244,7 +299,7 @@ def test_what_is_no_tag_is_refused(layout: LayoutRegistry, tag: str) -> None:
 @pytest.mark.parametrize("repository", ["../x", "A", "", "a//b"])
 def test_what_is_no_repository_is_refused(layout: LayoutRegistry, repository: str) -> None:
     with pytest.raises(InvalidReferenceError):
-        layout.push_blob(repository, [b""])
+        layout.push_blob(repository, Content.of(b""))
 
 
 def test_uploads_that_nobody_ended_are_removed_after_a_day(tmp_path: Path) -> None:
@@ -297,11 +352,12 @@ def test_a_disk_that_is_full_ends_the_push_and_leaves_what_was_there(tmp_path: P
 import pathlib, sys
 sys.path.insert(0, {str(Path.cwd())!r})
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.domain.content import Content
 from pipeline.errors import PermanentError
 layout = LayoutRegistry(pathlib.Path("images"))
-small = layout.push_blob("ml/fraud", [b"small"])
+small = layout.push_blob("ml/fraud", Content.of(b"small"))
 try:
-    layout.push_blob("ml/fraud", (bytes(65536) for _ in range(64)))
+    layout.push_blob("ml/fraud", Content(lambda: (bytes(65536) for _ in range(64)), 64 << 16))
 except PermanentError as error:
     assert "the disk is full" in str(error), error
     assert layout.blob("ml/fraud", small.digest) == small

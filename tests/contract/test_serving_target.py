@@ -11,6 +11,7 @@ from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
 from pipeline.domain.serving import Readiness
 from pipeline.errors import NotFoundError, StaleSequenceError
+from pipeline.image.config import host_platform
 from pipeline.ports import ServingTarget
 from tests.fakes.local_machine import LocalMachine, eventually
 from tests.fakes.served_image import ImageMaker
@@ -218,3 +219,7 @@ def test_services_do_not_touch_each_other(
 
 def test_both_are_serving_targets() -> None:
     _: tuple[type[ServingTarget], ...] = (FakeServingTarget, LocalServing)
+
+
+def test_it_says_for_which_machines_images_must_be(target: ServingTarget) -> None:
+    assert target.platforms("fraud") == {host_platform()}

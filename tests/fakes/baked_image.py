@@ -1,5 +1,6 @@
 """A small image as ``build`` and ``smoke`` leave it, for tests of what comes after."""
 
+from pipeline.domain.content import Content
 from pipeline.domain.evidence import BuiltImage, SmokedImage
 from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, LAYER, Descriptor
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
@@ -27,7 +28,7 @@ def bake(
     labels: dict[str, str] | None = None,
 ) -> SmokedImage:
     """Push an image of these layers and labels."""
-    blobs = [registry.push_blob(repository, [layer]) for layer in layers]
+    blobs = [registry.push_blob(repository, Content.of(layer)) for layer in layers]
     config = ImageConfig(
         architecture="amd64",
         entrypoint=("/opt/laurel/serve",),
@@ -35,7 +36,7 @@ def bake(
         diff_ids=tuple(blob.digest for blob in blobs),
         labels=LABELS if labels is None else labels,
     ).to_bytes()
-    stored = registry.push_blob(repository, [config])
+    stored = registry.push_blob(repository, Content.of(config))
     manifest = Manifest(
         Descriptor(IMAGE_CONFIG, stored.digest, stored.size),
         tuple(Descriptor(LAYER, blob.digest, blob.size) for blob in blobs),

@@ -1,5 +1,6 @@
 """Images that really run: this host's Python and one script, as ``build`` would leave them."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 from pipeline.adapters.host_base import HostBase
 from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.domain.content import Content, Entry, File
 from pipeline.domain.evidence import BuiltImage, VerifiedImage
 from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, Base, Descriptor, Layer
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
-from pipeline.image.config import ImageConfig
+from pipeline.image.config import ImageConfig, host_platform
 from pipeline.image.manifest import Manifest
-from pipeline.image.tar import Entry, File, tar_stream
+from pipeline.image.tar import tar_content
 
 NONE = Digest.of(b"")
 SERVER = """
@@ -84,10 +86,18 @@ class ImageMaker:
         return _verified(self._push(base, layers), version)
 
     def base(self) -> Base:
-        return HostBase(self._store).provide("host", "fraud", registry=self.registry)
+        base = HostBase(self._store).provide(
+            "host",
+            "fraud",
+            platform=host_platform(),
+            python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
+            registry=self.registry,
+        )
+        assert isinstance(base, Base)
+        return base
 
     def _layer(self, entries: Iterable[Entry]) -> Layer:
-        return Layer.plain(self.registry.push_blob("fraud", tar_stream(entries)))
+        return Layer.plain(self.registry.push_blob("fraud", tar_content(entries)))
 
     def _push(self, base: Base, layers: tuple[Layer, ...]) -> ImageRef:
         config = ImageConfig(
@@ -96,7 +106,7 @@ class ImageMaker:
             env={"HOME": "/tmp", **base.env},  # noqa: S108 - in the image: the one place it may write
             diff_ids=tuple(layer.diff_id for layer in layers),
         ).to_bytes()
-        stored = self.registry.push_blob("fraud", [config])
+        stored = self.registry.push_blob("fraud", Content.of(config))
         manifest = Manifest(
             Descriptor(IMAGE_CONFIG, stored.digest, stored.size),
             tuple(layer.descriptor for layer in layers),

@@ -1,11 +1,13 @@
 """A serving target in memory: the port's whole contract, no process and no proxy."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
 from pipeline.domain.serving import Readiness, Revision, ServiceState
 from pipeline.errors import NotFoundError, StaleSequenceError
+from pipeline.image.config import host_platform
 
 
 @dataclass
@@ -24,10 +26,15 @@ class FakeServingTarget:
     ``answers`` is consumed from the front, one per question; when it is empty a revision is ready.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, platforms: Iterable[str] = (host_platform(),)) -> None:
+        self._platforms = frozenset(platforms)
         self.services: dict[str, _Service] = {}
         self.answers: list[tuple[Readiness, str]] = []
         self.shifts: list[int] = []
+
+    def platforms(self, service: str) -> frozenset[str]:
+        assert service
+        return self._platforms
 
     def observe(self, service: str) -> ServiceState:
         found = self.services.get(service, _Service())

@@ -13,13 +13,16 @@ from pipeline.adapters.host_base import HostBase
 from pipeline.adapters.host_python import HostFile
 from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.domain.evidence import Refused
 from pipeline.domain.oci import Base
 from pipeline.errors import ConfigurationError
+from pipeline.image.config import host_platform
 from pipeline.image.unpack import unpack_layer
 
 pytestmark = pytest.mark.xdist_group("host_base")
 
 REPOSITORY = "ml/fraud"
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 ASK = """
 import bz2, ctypes, decimal, hashlib, json, lzma, multiprocessing, pwd, sqlite3, ssl, sys, zlib
 ctypes.CDLL("libstdc++.so.6")
@@ -35,16 +38,35 @@ print(json.dumps({
 """
 
 MAKE = """
+import sys
 from pathlib import Path
 from pipeline.adapters.host_base import HostBase
 from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.image.config import host_platform
 from pipeline.image.unpack import unpack_layer
 registry = LayoutRegistry(Path("images"))
-base = HostBase(LayerStore(Path("cache"))).provide("host", "ml/fraud", registry=registry)
+base = HostBase(LayerStore(Path("cache"))).provide(
+    "host",
+    "ml/fraud",
+    platform=host_platform(),
+    python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
+    registry=registry,
+)
 Path("root").mkdir()
 unpack_layer(registry.read_blob("ml/fraud", base.digest), Path("root"))
 """
+
+
+def provide(
+    store: LayerStore,
+    registry: LayoutRegistry,
+    platform: str = host_platform(),
+    python_version: str = HERE,
+) -> Base | Refused:
+    return HostBase(store).provide(
+        "host", REPOSITORY, platform=platform, python_version=python_version, registry=registry
+    )
 
 
 class Provided:
@@ -61,7 +83,9 @@ class Provided:
 
     def again(self, cache: str = "cache") -> Base:
         store = LayerStore(self.folder / cache)
-        return HostBase(store).provide("host", REPOSITORY, registry=self.registry)
+        base = provide(store, self.registry)
+        assert isinstance(base, Base)
+        return base
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the base's interpreter with nothing of this host in reach, in a bare root."""
@@ -137,11 +161,13 @@ def test_made_anew_it_has_the_same_digest(provided: Provided) -> None:
     assert provided.again("other cache").digest == provided.base.digest
 
 
-def test_another_base_is_refused_with_what_to_write(provided: Provided) -> None:
-    with pytest.raises(ConfigurationError, match="write base: host"):
-        HostBase(LayerStore(provided.folder / "cache")).provide(
-            "python:3.11-slim@sha256:0", REPOSITORY, registry=provided.registry
-        )
+@pytest.mark.parametrize("wanted", [("linux/s390x", HERE), (host_platform(), "3.4")], ids=str)
+def test_another_python_or_platform_than_the_host_s_is_refused_with_what_to_write(
+    provided: Provided, wanted: tuple[str, str]
+) -> None:
+    refused = provide(LayerStore(provided.folder / "cache"), provided.registry, *wanted)
+    assert isinstance(refused, Refused)
+    assert "name an image that has it" in refused.reason
 
 
 def test_a_standard_library_that_does_not_compile_is_told(
@@ -152,9 +178,7 @@ def test_a_standard_library_that_does_not_compile_is_told(
     file = HostFile("opt/python/lib/broken.py", broken, executable=False)
     monkeypatch.setattr(host_base, "host_files", lambda: (file,))
     with pytest.raises(ConfigurationError, match="does not compile"):
-        HostBase(LayerStore(tmp_path / "cache")).provide(
-            "host", REPOSITORY, registry=LayoutRegistry(tmp_path / "images")
-        )
+        provide(LayerStore(tmp_path / "cache"), LayoutRegistry(tmp_path / "images"))
 
 
 def test_debian_s_python_runs_too(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.adapters.layer_builder import LayerBuilder
+from pipeline.domain.content import Content
 from pipeline.domain.evidence import BuiltImage, Lock, Refused, StoredFile
 from pipeline.domain.oci import Base, Layer
 from pipeline.domain.plan import CanaryPlan, EnvVar, Plan
@@ -95,18 +97,28 @@ class Layers:
     """Base and environment of one small layer each (``ports.BaseImages``, ``Environments``)."""
 
     def base(self, base: str, repository: str, *, registry: ImageRegistry) -> Base:
-        layer = Layer.plain(registry.push_blob(repository, [base.encode()]))
+        layer = Layer.plain(registry.push_blob(repository, Content.of(base.encode())))
         return Base(layer.diff_id, (layer,), "/opt/python/bin/python3", {})
 
     def environment(self, lock: Lock, repository: str, *, registry: ImageRegistry) -> Layer:
-        return Layer.plain(registry.push_blob(repository, [lock.text.encode()]))
+        return Layer.plain(registry.push_blob(repository, Content.of(lock.text.encode())))
 
 
 @dataclass
 class Bases:
     layers: Layers
 
-    def provide(self, base: str, repository: str, *, registry: ImageRegistry) -> Base:
+    def provide(
+        self,
+        base: str,
+        repository: str,
+        *,
+        platform: str,
+        python_version: str,
+        registry: ImageRegistry,
+    ) -> Base:
+        assert platform
+        assert python_version
         return self.layers.base(base, repository, registry=registry)
 
 
@@ -185,8 +197,7 @@ class Scene:
             models=self.models,
             artifacts=self.files,
             resolver=self.resolver,
-            environments=Environments(layers),
-            bases=Bases(layers),
+            builder=LayerBuilder(Bases(layers), Environments(layers)),
             images=self.images,
             runner=self.runner,
             signer=KeyFileSigner(_KEY),

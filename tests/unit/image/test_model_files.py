@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.domain.content import File
 from pipeline.domain.evidence import StoredFile
 from pipeline.domain.references import Digest
 from pipeline.errors import CorruptedError
 from pipeline.image import model_files
 from pipeline.image.model_files import ModelFiles, unfit_listing
-from pipeline.image.tar import File, tar_stream
+from pipeline.image.tar import tar_stream
 
 CONTENTS = {"MLmodel": b"flavors", "data/weights": b"w" * 50, "data/more": b"m" * 60}
 
@@ -35,7 +36,9 @@ def test_small_files_share_a_layer_and_each_large_one_has_its_own(
 ) -> None:
     monkeypatch.setattr(model_files, "ALONE", 50)
     reads = Reads(CONTENTS)
-    layers = [b"".join(layer) for layer in ModelFiles(listing(CONTENTS), reads).layers()]
+    layers = [
+        b"".join(tar_stream(layer)) for layer in ModelFiles(listing(CONTENTS), reads).layers()
+    ]
     expected = [
         b"".join(tar_stream([File.of(f"mnt/models/{path}", CONTENTS[path])]))
         for path in ("MLmodel", "data/more", "data/weights")
@@ -56,7 +59,7 @@ def test_a_model_of_large_files_alone_has_no_layer_of_small_ones(
 def test_the_artifact_digest_does_not_depend_on_the_listing_s_order(order: list[str]) -> None:
     files = ModelFiles(listing({path: CONTENTS[path] for path in order}), Reads(CONTENTS))
     for layer in files.layers():
-        assert b"".join(layer)
+        assert b"".join(tar_stream(layer))
     assert files.digests == {path: Digest.of(content) for path, content in CONTENTS.items()}
     assert files.artifact_digest == Digest.of(
         b'[["MLmodel",7,"%s"],["data/more",60,"%s"],["data/weights",50,"%s"]]'
@@ -70,7 +73,14 @@ def test_the_artifact_digest_does_not_depend_on_the_listing_s_order(order: list[
 def test_a_file_that_is_not_as_long_as_listed_breaks_the_layer() -> None:
     files = ModelFiles((StoredFile("MLmodel", 8),), Reads(CONTENTS))
     with pytest.raises(CorruptedError, match="mnt/models/MLmodel"):
-        b"".join(next(files.layers()))
+        b"".join(tar_stream(files.layers()[0]))
+
+
+def test_a_file_that_is_not_what_was_read_before_breaks_the_layer() -> None:
+    known = {"MLmodel": Digest.of(b"another").value}
+    files = ModelFiles((StoredFile("MLmodel", 7),), Reads(CONTENTS), known)
+    with pytest.raises(CorruptedError, match="changed since the model was described"):
+        b"".join(tar_stream(files.layers()[0]))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.domain.content import Directory, Entry, File
 from pipeline.errors import CorruptedError
-from pipeline.image.tar import CHUNK, Directory, Entry, File, tar_stream, tree_entries
+from pipeline.image.tar import CHUNK, tar_stream, tree_entries
 
 ENTRIES: list[Entry] = [
     File.of("opt/laurel/serve", b"#!", executable=True),

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.domain.content import Directory, Entry, File
 from pipeline.domain.references import Digest
 from pipeline.errors import CorruptedError, LaurelError, PermanentError
 from pipeline.image.blob_file import read_blob
-from pipeline.image.tar import Directory, Entry, File, tar_stream
+from pipeline.image.tar import tar_stream
 from pipeline.image.unpack import unpack_layer
 
 NAMES = st.text(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.domain.content import Content
 from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, LAYER, Descriptor
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.errors import CorruptedError, NotFoundError, PermanentError
@@ -36,9 +37,11 @@ def cache(tmp_path: Path, registry: LayoutRegistry) -> RootfsCache:
 
 
 def push(registry: LayoutRegistry, *layers: bytes, diff_ids: int | None = None) -> ImageRef:
-    blobs = [registry.push_blob("fraud", [layer]) for layer in layers]
+    blobs = [registry.push_blob("fraud", Content.of(layer)) for layer in layers]
     named = tuple(blob.digest for blob in blobs)[:diff_ids]
-    config = registry.push_blob("fraud", [ImageConfig("amd64", ("/serve",), {}, named).to_bytes()])
+    config = registry.push_blob(
+        "fraud", Content.of(ImageConfig("amd64", ("/serve",), {}, named).to_bytes())
+    )
     manifest = Manifest(
         Descriptor(IMAGE_CONFIG, config.digest, config.size),
         tuple(Descriptor(LAYER, blob.digest, blob.size) for blob in blobs),
@@ -131,7 +134,7 @@ def test_a_tree_is_never_made_of_other_layers_than_its_name_says(
 ) -> None:
     good, evil = tar(a="good"), tar(a="evil")
     named = ImageConfig("amd64", ("/serve",), {}, (Digest.of(good),)).to_bytes()
-    config, layer = (registry.push_blob("fraud", [content]) for content in (named, evil))
+    config, layer = (registry.push_blob("fraud", Content.of(content)) for content in (named, evil))
     manifest = Manifest(
         Descriptor(IMAGE_CONFIG, config.digest, config.size),
         (Descriptor(LAYER, layer.digest, layer.size),),

@@ -23,7 +23,7 @@ def load(folder: Path, text: str, **environment: str) -> Settings:
 def test_an_empty_file_gives_the_embedded_defaults_beside_it(tmp_path: Path) -> None:
     settings = load(tmp_path, "")
     assert settings.ledger == f"sqlite:///{tmp_path}/laurel.db"
-    assert settings.registry == f"oci-layout:{tmp_path}/images"
+    assert settings.registry.folder == tmp_path / "images"
     assert settings.webhook.secret_files == (tmp_path / "webhook.secret",)
     assert settings.worker.engine == tmp_path / "laurel-engine.db"
     assert settings.plans() == {}
@@ -97,8 +97,8 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_variable_cannot_set_a_key_of_a_single_value(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="LAUREL_SERVING__PORT"):
-        load(tmp_path, "serving: local", LAUREL_SERVING__PORT="1")
+    with pytest.raises(ConfigurationError, match="LAUREL_LEDGER__PORT"):
+        load(tmp_path, "ledger: sqlite:///l.db", LAUREL_LEDGER__PORT="1")
 
 
 def test_a_missing_file_says_what_writes_one(tmp_path: Path) -> None:
@@ -113,4 +113,46 @@ def test_a_wrong_secret_is_not_echoed(tmp_path: Path) -> None:
 
 
 def test_settings_made_in_code_keep_their_paths_as_they_are() -> None:
-    assert Settings().registry == "oci-layout:./images"
+    assert Settings().registry.location == "oci-layout:./images"
+
+
+SERVICES = (
+    "services: [{name: fraud, model: Fraud Scorer}, {name: eu, model: m, repository: team/m}]"
+)
+
+
+def test_repositories_stand_below_the_registry(tmp_path: Path) -> None:
+    plans = load(tmp_path, f"registry: localhost:5000/ml\n{SERVICES}").plans()
+    assert plans["fraud"].repository.startswith("localhost:5000/ml/fraud-scorer-x")
+    assert plans["eu"].repository == "localhost:5000/ml/team/m"
+    assert load(tmp_path, SERVICES).plans()["eu"].repository == "team/m"
+
+
+def test_a_repository_that_names_its_registry_is_taken_as_it_is(tmp_path: Path) -> None:
+    text = "services: [{name: f, model: m, copy_from: dev.example.com/ml/m}]"
+    plans = load(tmp_path, f"registry: localhost:5000/ml\n{text}").plans()
+    assert plans["f"].copy_from == "dev.example.com/ml/m"
+    assert plans["f"].repository == "localhost:5000/ml/m"
+
+
+def test_the_registry_can_be_set_from_outside(tmp_path: Path) -> None:
+    outside = {"LAUREL_REGISTRY": "localhost:5000/ml", "LAUREL_REGISTRY__CA_FILE": "ca.pem"}
+    settings = load(tmp_path, "registry: oci-layout:./here", **outside)
+    assert settings.registry.location == "localhost:5000/ml"
+    assert settings.registry.ca_file == tmp_path / "ca.pem"
+
+
+@pytest.mark.parametrize("location", ["images", "ml/fraud", "Registry.example.com/ML", ""])
+def test_what_names_neither_folder_nor_registry_is_refused(tmp_path: Path, location: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"registry\.location"):
+        load(tmp_path, f"registry: {location!r}")
+
+
+@pytest.mark.parametrize("platform", ["amd64", "windows/amd64", "linux/amd64\n"])
+def test_what_is_no_platform_of_linux_is_refused(tmp_path: Path, platform: str) -> None:
+    with pytest.raises(ConfigurationError, match="platform"):
+        load(tmp_path, f"services: [{{name: f, model: m, platform: {platform!r}}}]")
+
+
+def test_a_variable_adds_to_a_section_that_is_written_short(tmp_path: Path) -> None:
+    assert load(tmp_path, "serving: local", LAUREL_SERVING__PORT="1").serving.port == 1

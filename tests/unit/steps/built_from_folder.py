@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.adapters.layer_builder import LayerBuilder
 from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.adapters.lock_environments import LockEnvironments
+from pipeline.domain.content import Content
 from pipeline.domain.evidence import (
     BuiltImage,
     CheckedModel,
@@ -25,6 +27,7 @@ from pipeline.domain.evidence import (
 from pipeline.domain.oci import Base, Layer
 from pipeline.domain.plan import Plan
 from pipeline.domain.references import Digest, ModelVersion
+from pipeline.image.config import host_platform
 from pipeline.image.tar import file_chunks
 from pipeline.ports import ImageRegistry
 from pipeline.steps.build import build
@@ -78,8 +81,19 @@ class SmallEnvironment:
 class SmallBase:
     """A base of one small layer (``ports.BaseImages``)."""
 
-    def provide(self, base: str, repository: str, *, registry: ImageRegistry) -> Base:
-        layer = Layer.plain(registry.push_blob(repository, [base.encode().ljust(1024, b"\0")]))
+    def provide(
+        self,
+        base: str,
+        repository: str,
+        *,
+        platform: str,
+        python_version: str,
+        registry: ImageRegistry,
+    ) -> Base:
+        assert (platform, python_version) == (host_platform(), LOCK.python_version)
+        layer = Layer.plain(
+            registry.push_blob(repository, Content.of(base.encode().ljust(1024, b"\0")))
+        )
         return Base(layer.diff_id, (layer,), "/opt/python/bin/python3", {"BASE": "1"})
 
 
@@ -100,8 +114,9 @@ def built_from(
         model or locked(store.files("")),
         plan=PLAN,
         store=store,
-        environments=LockEnvironments(SmallEnvironment(), LayerStore(work / "cache")),
-        bases=SmallBase(),
+        builder=LayerBuilder(
+            SmallBase(), LockEnvironments(SmallEnvironment(), LayerStore(work / "cache"))
+        ),
         registry=LayoutRegistry(work / "images"),
     )
 

@@ -161,7 +161,7 @@ def test_a_file_of_other_bytes_than_were_resolved_is_refused(
     (store.folder / "MLmodel").write_bytes(MODEL["MLmodel"].swapcase())
     refused = built_from(store, tmp_path, locked(store.files(""), known))
     assert isinstance(refused, Refused)
-    assert "MLmodel changed" in refused.reason
+    assert "(MLmodel): it changed since" in refused.reason
 
 
 def test_a_file_that_was_resolved_and_is_not_listed_any_more_is_refused(

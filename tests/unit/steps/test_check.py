@@ -2,25 +2,29 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.domain.evidence import CheckedModel, Refused
+from pipeline.image.config import host_platform
 from pipeline.steps.check import check
+from tests.fakes.serving_target import FakeServingTarget
 from tests.unit.steps.model_scene import PLAN, Scene
 
 
 def test_a_model_with_every_required_tag_passes(tmp_path: Path) -> None:
     resolved = replace(Scene.of("sk-pickle", tmp_path).resolved(), tags={"validated": "true"})
     plan = replace(PLAN, required_tags={"validated": "true"})
-    assert check(resolved, plan=plan) == CheckedModel(resolved, ("tag validated",))
+    assert check(resolved, plan=plan, target=FakeServingTarget()) == CheckedModel(
+        resolved, ("tag validated",)
+    )
 
 
 def test_a_model_passes_where_nothing_is_required(tmp_path: Path) -> None:
     resolved = Scene.of("sk-pickle", tmp_path).resolved()
-    assert check(resolved, plan=PLAN) == CheckedModel(resolved, ())
+    assert check(resolved, plan=PLAN, target=FakeServingTarget()) == CheckedModel(resolved, ())
 
 
 def test_a_model_that_lacks_a_tag_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
     resolved = replace(Scene.of("sk-pickle", tmp_path).resolved(), tags={"validated": "True"})
     plan = replace(PLAN, required_tags={"validated": "true", "owner": "ada"})
-    refused = check(resolved, plan=plan)
+    refused = check(resolved, plan=plan, target=FakeServingTarget())
     assert isinstance(refused, Refused)
     assert "fraud/3 may not be promoted to fraud: tag owner is not set" in refused.reason
     assert refused.evidence == {
@@ -29,3 +33,20 @@ def test_a_model_that_lacks_a_tag_is_refused_with_what_it_lacks(tmp_path: Path) 
             "tag validated is 'True', required is 'true'",
         ]
     }
+
+
+def test_an_image_for_machines_that_the_service_has_not_is_refused(tmp_path: Path) -> None:
+    plan = replace(PLAN, platform="linux/s390x")
+    refused = check(
+        Scene.of("sk-pickle", tmp_path).resolved(), plan=plan, target=FakeServingTarget()
+    )
+    assert isinstance(refused, Refused)
+    assert f"for linux/s390x, and it runs on {host_platform()}" in refused.reason
+
+
+def test_an_image_for_other_machines_than_the_worker_s_is_refused(tmp_path: Path) -> None:
+    target = FakeServingTarget(platforms=("linux/s390x", host_platform()))
+    plan = replace(PLAN, platform="linux/s390x")
+    refused = check(Scene.of("sk-pickle", tmp_path).resolved(), plan=plan, target=target)
+    assert isinstance(refused, Refused)
+    assert f"this worker is {host_platform()}" in refused.reason

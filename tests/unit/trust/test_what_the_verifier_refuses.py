@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.domain.content import Content
 from pipeline.domain.evidence import SignedImage
 from pipeline.domain.oci import EMPTY_JSON, IMAGE_MANIFEST, SIGSTORE_BUNDLE, Descriptor
 from pipeline.domain.policy import TrustPolicy
@@ -257,7 +258,7 @@ def test_11_finds_ours_among_foreign_damaged_and_two_hundred_others(
     referrers_of(complete).clear()
     complete.attach(stranger.sign_statement(signature_statement(complete.image.digest).encode()))
     complete.attach(b"garbage")
-    two = complete.registry.push_blob(complete.image.repository, [b"two"])
+    two = complete.registry.push_blob(complete.image.repository, Content.of(b"two"))
     layer = Descriptor(SIGSTORE_BUNDLE, two.digest, two.size)
     push_referrer(complete, Manifest(EMPTY, (layer, layer), {}, SIGSTORE_BUNDLE))
     push_referrer(complete, Manifest(EMPTY, (layer,), {}, None))
@@ -282,7 +283,7 @@ def test_11_finds_ours_among_foreign_damaged_and_two_hundred_others(
 def test_11_refuses_a_referrer_that_does_not_carry_one_bundle(
     bench: Bench, artifact_type: str, layer_types: list[str]
 ) -> None:
-    blob = bench.registry.push_blob(bench.image.repository, [bench.signature()])
+    blob = bench.registry.push_blob(bench.image.repository, Content.of(bench.signature()))
     layers = tuple(Descriptor(kind, blob.digest, blob.size) for kind in layer_types)
     push_referrer(bench, Manifest(EMPTY, layers, {}, artifact_type))
     bench.refuses("its manifest does not carry exactly one v0.3 bundle")
