@@ -97,12 +97,13 @@ def tail(log: Path) -> str:
 def environment() -> dict[str, str]:
     """Give children this environment without the user's own MLflow or Laurel in it.
 
-    Loopback goes past any proxy; packages are still found as the user set it up.
+    Only ``LAUREL_REGISTRY`` stays, so that the demo can be seen with a real registry. Loopback goes
+    past any proxy; packages are still found as the user set it up.
     """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("MLFLOW_", "LAUREL_"))
+        if not name.startswith(("MLFLOW_", "LAUREL_")) or name.startswith("LAUREL_REGISTRY")
     }
     for name in ("NO_PROXY", "no_proxy"):
         kept[name] = ",".join(filter(None, [kept.get(name), "127.0.0.1", "localhost"]))

@@ -1,5 +1,6 @@
 """Puts the demo together, and takes it down again however it ends."""
 
+import os
 import signal
 import tempfile
 import time
@@ -105,6 +106,7 @@ def _print_plan(narrator: Narrator, installation: Installation) -> None:
         "  version 3  answers its own example and fails abroad: should go back by itself",
         "then version 1 again, by `laurel rollback`",
         f"meanwhile {CLIENTS} clients ask {RATE:g} times a second and count what fails",
+        f"images go to {os.environ.get('LAUREL_REGISTRY', 'a folder, as an OCI image layout')}",
         f"in {installation.folder}; layers and unpacked images stay in Laurel's cache",
     ):
         narrator.title(f"  {line}")

@@ -1,5 +1,6 @@
 """``laurel demo`` for real: what it says happened, what it leaves behind, how it is interrupted."""
 
+import base64
 import json
 import os
 import signal
@@ -8,16 +9,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.servers.registries import Registry
 
 pytestmark = pytest.mark.xdist_group("demo")
 _DEMO = [sys.executable, "-m", "pipeline", "demo"]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, **more: str) -> dict[str, str]:
     """Give the demo a temporary folder of its own, by which its processes can be told."""
-    return {**os.environ, "TMPDIR": str(folder)}
+    return {**os.environ, "TMPDIR": str(folder), **more}
 
 
 def _left_in(folder: Path) -> list[str]:
@@ -34,17 +38,19 @@ def _left_in(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.slow
-def test_the_demo_shows_what_it_says_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def _told(environment: dict[str, str]) -> dict[str, Any]:
+    """Run the demo to its end, and return its report."""
     demo = subprocess.run(
-        [*_DEMO, "--json"],
-        env=_environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
+        [*_DEMO, "--json"], env=environment, capture_output=True, text=True, check=False
     )
     assert demo.returncode == 0, demo.stderr
-    report = json.loads(demo.stdout)
+    report: dict[str, Any] = json.loads(demo.stdout)
+    return report
+
+
+@pytest.mark.slow
+def test_the_demo_shows_what_it_says_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    report = _told(_environment(tmp_path))
     first, good, bad, back = report["chapters"]
     assert [claim["claim"] for claim in report["claims"] if not claim["holds"]] == []
     assert good["traffic"] == "10 > 25 > 50 > 100 %"
@@ -54,6 +60,24 @@ def test_the_demo_shows_what_it_says_and_leaves_nothing_behind(tmp_path: Path) -
     assert back["digest"] == first["digest"] != good["digest"]
     assert [path.name for path in tmp_path.iterdir()] == []
     assert _left_in(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_the_demo_is_the_same_with_a_real_registry_that_wants_a_login(
+    htpasswd_registry: Registry, tmp_path: Path
+) -> None:
+    """As a user would have it: docker's own config.json holds the credentials."""
+    login = f"{htpasswd_registry.username}:{htpasswd_registry.password}".encode()
+    auths = {htpasswd_registry.host: {"auth": base64.b64encode(login).decode()}}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+    temporary = tmp_path / "demo"
+    temporary.mkdir()
+    repository = f"{htpasswd_registry.host}/demo"
+    report = _told(_environment(temporary, LAUREL_REGISTRY=repository, DOCKER_CONFIG=str(tmp_path)))
+    assert [claim["claim"] for claim in report["claims"] if not claim["holds"]] == []
+    assert (htpasswd_registry.folder / "data/docker/registry/v2/repositories/demo").is_dir()
+    assert list(temporary.iterdir()) == []
+    assert _left_in(temporary) == []
 
 
 @contextmanager
