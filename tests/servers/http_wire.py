@@ -1,10 +1,10 @@
 """HTTP/1.1 on a socket, byte for byte: heads and bodies are read as they came, to be sent on."""
 
 import fcntl
+import select
 import socket
 import struct
 import termios
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -165,13 +165,13 @@ class Wire:
         self.close()
 
     def _settle(self) -> None:
-        """Wait until nothing sent is on its way: a reset would take it back."""
-        deadline, waiting = time.monotonic() + _PATIENCE, threading.Event()
+        """Wait until nothing sent is on its way, for a reset would take it back, or nobody is."""
+        deadline, gone = time.monotonic() + _PATIENCE, select.poll()
+        gone.register(self._socket, 0)
         with suppress(OSError):
-            while time.monotonic() < deadline and any(
-                fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
-            ):
-                waiting.wait(0.001)
+            while any(fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))):
+                if gone.poll(1) or time.monotonic() > deadline:
+                    return
 
     def close(self) -> None:
         self._stream.close()

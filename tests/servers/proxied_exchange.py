@@ -23,7 +23,7 @@ from tests.servers.faults import (
 )
 from tests.servers.http_wire import CutShortError, Head, Piece, Wire, at_most, head_of
 
-_SECRET = ("authorization", "proxy-authorization", "cookie")
+_SECRET = {"authorization", "proxy-authorization", "cookie"}
 
 
 @dataclass
@@ -53,8 +53,9 @@ def recorded(head: Head) -> Recorded:
     """Note a request that begins."""
     method, path, _ = head.start.split(" ", 2)
     headers = {name.lower(): value for name, value in head.fields}
-    for name in headers.keys() & set(_SECRET):
-        headers[name] = headers[name].partition(" ")[0] + " ..."
+    for name in headers.keys() & _SECRET:
+        scheme, blank, _ = headers[name].partition(" ")
+        headers[name] = f"{scheme if blank and name != 'cookie' else ''} ...".strip()
     return Recorded(method, path, headers)
 
 
