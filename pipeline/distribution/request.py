@@ -60,7 +60,7 @@ class Request:
         Verb, and the registry with its port.
     target
         Path and query, ``/v2/ml/fraud/blobs/sha256:…``, or the whole URL that a registry named for
-        going on; one on another host is refused unless the method only reads.
+        going on; one on another host is refused.
     scopes
         What the call needs, the first for the repository itself; a mount needs two.
     attempted, subject
@@ -69,6 +69,8 @@ class Request:
         Beside those that say who is asking.
     body, size
         What is sent, and how many bytes that is; ``None``: nothing.
+    patience
+        How many seconds the registry may be silent: it may hash or move gigabytes before it answers.
 
     """
 
@@ -81,3 +83,4 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Callable[[], Iterable[bytes]] | None = None
     size: int = 0
+    patience: float = 60.0
