@@ -1,6 +1,7 @@
 """A proxy in front of a registry that passes everything on as it came, until told otherwise.
 
-The ``Host`` header too: a registry writes it into its ``Location``, so clients stay here::
+The ``Host`` header too: a registry writes it into its ``Location``, so clients stay here. It
+speaks plain http to both sides::
 
     with fault_proxy(registry.host) as proxy:
         cut = proxy.fault(CutRequest(after=1000), "PATCH", "/blobs/uploads/", nth=1)
