@@ -49,6 +49,7 @@ class HostBase:
 
     def __init__(self, store: LayerStore) -> None:
         self._store = store
+        self._listed: tuple[tuple[HostFile, ...], str | None] = ((), None)
 
     def provide(
         self,
@@ -66,12 +67,30 @@ class HostBase:
                 f"base: host is Python {here} for {host_platform()}, wanted is Python "
                 f"{python_version} for {platform}: name an image that has it as base:"
             )
-        files = host_files()
+        files = self._files()
         blob = self._store.provide(
             _key(files), lambda folder: _layer(files, folder), repository, registry=registry
         )
         layer = Layer.plain(blob)
         return Base(layer.diff_id, (layer,), PYTHON, {"LD_LIBRARY_PATH": LIBRARIES})
+
+    def _files(self) -> tuple[HostFile, ...]:
+        """List the host's files; asking the dynamic linker anew only when one of them changed."""
+        files, state = self._listed
+        if state is None or _state(files) != state:
+            files = host_files()
+            self._listed = (files, _state(files))
+        return files
+
+
+def _state(files: tuple[HostFile, ...]) -> str | None:
+    """Tell whether a file was changed, added or removed; ``None`` where one is gone just now."""
+    try:
+        folders = {file.source.parent for file in files}
+        changed = sorted((str(folder), folder.stat().st_mtime_ns) for folder in folders)
+        return canonical([_key(files), changed]).decode()
+    except FileNotFoundError:
+        return None
 
 
 def _key(files: tuple[HostFile, ...]) -> str:

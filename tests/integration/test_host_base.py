@@ -157,6 +157,38 @@ def test_it_is_made_once_per_state_of_the_host(
     assert provided.again() == provided.base
 
 
+def test_the_host_is_asked_again_only_when_its_files_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def host_files() -> tuple[HostFile, ...]:
+        asked.append(1)
+        sources = sorted(tmp_path.glob("*.py"))
+        return tuple(
+            HostFile(f"opt/python/{file.name}", file, executable=False) for file in sources
+        )
+
+    monkeypatch.setattr(host_base, "host_files", host_files)
+    base = HostBase(LayerStore(tmp_path / "cache"))
+    registry = LayoutRegistry(tmp_path / "images")
+
+    def provided() -> Base | Refused:
+        return base.provide(
+            "host", REPOSITORY, platform=host_platform(), python_version=HERE, registry=registry
+        )
+
+    (tmp_path / "one.py").write_text("1")
+    assert provided() == provided()
+    assert len(asked) == 1
+    (tmp_path / "two.py").write_text("2")
+    two = provided()
+    assert len(asked) == 2
+    (tmp_path / "one.py").unlink()
+    assert provided() != two
+    assert len(asked) == 3
+
+
 def test_made_anew_it_has_the_same_digest(provided: Provided) -> None:
     assert provided.again("other cache").digest == provided.base.digest
 
