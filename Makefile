@@ -48,6 +48,7 @@ quick: dev ## the tests that take seconds
 	$(PYTEST) tests/unit tests/architecture -q
 
 test: lint types imports ## everything but the cluster tests
+	$(BIN)/python -m tests.servers.go_tools
 	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term
 	@$(CORE) > .core.txt || { cat .core.txt; exit 1; }
 
