@@ -24,6 +24,11 @@ def fallback_tag(subject: Digest) -> str:
     return f"sha256-{subject.hex}"
 
 
+def legacy_tags(subject: Digest) -> tuple[str, ...]:
+    """Name the tags under which cosign attached things before there were referrers."""
+    return tuple(f"{fallback_tag(subject)}.{kind}" for kind in ("sig", "att", "sbom"))
+
+
 def as_referrer(content: bytes, media_type: str) -> tuple[Digest, Descriptor] | None:
     """Tell which image a manifest is about, and how the index lists it; ``None``: about none.
 
