@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pipeline.adapters.artifact_listing import ATTEMPTED, too_much
 from pipeline.domain.evidence import Refused, StoredFile
 from pipeline.errors import CorruptedError, ForbiddenError, NotFoundError, PermanentError
 from pipeline.image.model_files import DEEPEST, MOST
 
 _CHUNK = 1 << 20
-_ATTEMPTED = "read the model's files"
 
 
 class LocalArtifacts:
@@ -25,15 +25,12 @@ class LocalArtifacts:
             found = list(islice(_walk(root, ""), MOST + 1))
         except FileNotFoundError as error:
             raise NotFoundError(
-                _ATTEMPTED, str(root), "the folder is gone; is MLflow's storage mounted here?"
+                ATTEMPTED, str(root), "the folder is gone; is MLflow's storage mounted here?"
             ) from error
         except OSError as error:
             raise _unreadable(root, error) from error
         if len(found) > MOST or any(path.count("/") > DEEPEST for path, _ in found):
-            return Refused(
-                f"the model's artifacts are deeper than {DEEPEST} folders or more than "
-                f"{MOST} files: log the model with less, or pack what belongs together"
-            )
+            return too_much()
         for path, status in found:
             if not stat.S_ISREG(status.st_mode):
                 return Refused(
@@ -49,7 +46,7 @@ class LocalArtifacts:
             descriptor = _open_below(root, file.path)
         except OSError as error:
             raise CorruptedError(
-                _ATTEMPTED, file.path, "it changed since it was listed; promote the version again"
+                ATTEMPTED, file.path, "it changed since it was listed; promote the version again"
             ) from error
         length = 0
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
@@ -58,7 +55,7 @@ class LocalArtifacts:
                 yield chunk
         if length != file.size:
             raise CorruptedError(
-                _ATTEMPTED, file.path, f"it has {length} bytes, the listing says {file.size}"
+                ATTEMPTED, file.path, f"it has {length} bytes, the listing says {file.size}"
             )
 
 
@@ -67,7 +64,7 @@ def _root(artifact_uri: str) -> Path:
     root = Path(unquote(parts.path) if parts.scheme == "file" else artifact_uri)
     if not root.is_absolute():  # it would begin where Laurel runs, which is where its keys are
         raise PermanentError(
-            _ATTEMPTED, artifact_uri, "it is no absolute path: start MLflow with an absolute one"
+            ATTEMPTED, artifact_uri, "it is no absolute path: start MLflow with an absolute one"
         )
     return root
 
@@ -100,5 +97,5 @@ def _open_below(root: Path, path: str) -> int:
 
 def _unreadable(root: Path, error: OSError) -> ForbiddenError:
     return ForbiddenError(
-        _ATTEMPTED, str(root), f"{error.strerror}; let Laurel's user read MLflow's storage"
+        ATTEMPTED, str(root), f"{error.strerror}; let Laurel's user read MLflow's storage"
     )

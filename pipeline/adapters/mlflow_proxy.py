@@ -2,25 +2,42 @@
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from operator import attrgetter
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from pipeline.adapters.artifact_listing import (
+    ATTEMPTED,
+    leads_out,
+    listed,
+    other_length,
+    require_inside,
+    too_much,
+)
 from pipeline.adapters.mlflow_rest import MlflowRest, accepted
+from pipeline.adapters.presigned_artifacts import PresignedArtifacts, Stored
 from pipeline.domain.evidence import Refused, StoredFile
-from pipeline.errors import CorruptedError, NotFoundError, PermanentError
+from pipeline.errors import NotFoundError, PermanentError, StepError, UnavailableError
 from pipeline.image.model_files import DEEPEST, MOST
 
-_API = "/api/2.0/mlflow-artifacts/artifacts"
+API = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 20
-_ATTEMPTED = "read the model's files"
+_ODD = frozenset("/\\\0")
 
 
 class ProxiedArtifacts:
-    """Lists and streams through the MLflow server, whatever store it has behind it."""
+    """Lists and streams through the MLflow server, whatever store it has behind it.
+
+    Where the server hands out links into that store, large files are read there, and every file if
+    it sends nothing itself.
+    """
 
     def __init__(self, rest: MlflowRest) -> None:
         self._rest = rest
+        self._presigned = PresignedArtifacts(rest)
+
+    def close(self) -> None:
+        """Close every connection but MLflow's."""
+        self._presigned.close()
 
     def files(self, artifact_uri: str) -> tuple[StoredFile, ...] | Refused:
         """List every file, folder by folder; the API tells sizes, and no checksums."""
@@ -31,39 +48,45 @@ class ProxiedArtifacts:
             folder = folders.pop()
             for entry in self._entries(root, folder):
                 name = str(entry.get("path", ""))
-                if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
-                    return Refused(
-                        f"the model's artifacts hold a file named {name[:80]!r}, "
-                        "which leads out of its folder: log the model again without it"
-                    )
-                path = folder + name
+                if name in {"", ".", ".."} or not _ODD.isdisjoint(name):
+                    return leads_out(name)
                 if entry.get("is_dir"):
-                    folders.append(path + "/")
+                    folders.append(f"{folder}{name}/")
                 else:
-                    found.append(StoredFile(path, int(entry.get("file_size", 0))))
+                    found.append(StoredFile(folder + name, int(entry.get("file_size", 0))))
             if folder.count("/") > DEEPEST or len(found) > MOST:
-                return Refused(
-                    f"the model's artifacts are deeper than {DEEPEST} folders or more than "
-                    f"{MOST} files: log the model with less, or pack what belongs together"
-                )
-        return tuple(sorted(found, key=attrgetter("path")))
+                return too_much()
+        return listed(found)
 
     def read(self, artifact_uri: str, file: StoredFile) -> Iterator[bytes]:
-        """Stream a listed file; a proxy before S3 cuts answers off silently (mlflow#8104)."""
-        if {"", ".", ".."} & set(file.path.split("/")):
-            raise CorruptedError(_ATTEMPTED, file.path, "its path leads out of the model's folder")
+        """Stream a listed file, by a link where the server gives one."""
+        require_inside(file.path)
         root = self._root(artifact_uri)
+        stored = Stored(quote(f"{root}/{file.path}"), _workspace(root), file)
+        by_link = yield from self._presigned.stream(stored)
+        if by_link:
+            return
+        try:
+            yield from self._proxied(stored)
+        except UnavailableError as error:
+            if self._is_gone(root, file):  # MLflow before S3, and an early one, say 500 then
+                raise NotFoundError(ATTEMPTED, file.path, "MLflow lists it no more") from error
+            raise
+
+    def _proxied(self, stored: Stored) -> Iterator[bytes]:
+        """Stream through the server; one before S3 cuts answers off silently (mlflow#8104)."""
+        file = stored.file
         length = 0
         with self._rest.open(
             "GET",
-            f"{_API}/{quote(f'{root}/{file.path}')}",
-            _workspace(root),
-            attempted=_ATTEMPTED,
+            f"{API}/{stored.path}",
+            stored.workspace,
+            attempted=ATTEMPTED,
             subject=file.path,
         ) as response:
             if response.status >= HTTPStatus.BAD_REQUEST:
                 raise NotFoundError(
-                    _ATTEMPTED, file.path, f"MLflow answers {response.status}; was it deleted?"
+                    ATTEMPTED, file.path, f"MLflow answers {response.status}; was it deleted?"
                 )
             for chunk in response.stream(_CHUNK, decode_content=True):
                 length += len(chunk)
@@ -71,20 +94,25 @@ class ProxiedArtifacts:
                     break
                 yield chunk
         if length != file.size:
-            raise CorruptedError(
-                _ATTEMPTED, file.path, f"its length is not the {file.size} bytes of the listing"
-            )
+            raise other_length(file)
+
+    def _is_gone(self, root: str, file: StoredFile) -> bool:
+        folder, slash, name = file.path.rpartition("/")
+        try:
+            return all(entry.get("path") != name for entry in self._entries(root, folder + slash))
+        except StepError:
+            return False
 
     def _entries(self, root: str, folder: str) -> list[dict[str, Any]]:
         subject = folder or "the model's folder"
         answer = self._rest.get(
-            _API,
+            API,
             {"path": f"{root}/{folder}".rstrip("/")},
             _workspace(root),
-            attempted=_ATTEMPTED,
+            attempted=ATTEMPTED,
             subject=subject,
         )
-        told = accepted(answer, attempted=_ATTEMPTED, subject=subject)
+        told = accepted(answer, attempted=ATTEMPTED, subject=subject)
         entries: list[dict[str, Any]] = told.get("files", [])
         return entries
 
@@ -92,7 +120,7 @@ class ProxiedArtifacts:
         parts = urlsplit(artifact_uri)
         if parts.netloc not in {"", self._rest.host}:
             raise PermanentError(
-                _ATTEMPTED,
+                ATTEMPTED,
                 "an artifact URI that names another server",
                 "Laurel sends its credentials to mlflow.url alone; "
                 "let MLflow's --default-artifact-root name no host",

@@ -84,6 +84,10 @@ class MlflowRest:
         self._credentials = credentials or Credentials()
         self._pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=_TIMEOUT)
 
+    def serves(self, url: str) -> bool:
+        """Whether a URL without credentials is this server's own."""
+        return url.rstrip("/") == self._url
+
     def close(self) -> None:
         """Close every connection."""
         self._pool.clear()

@@ -1,7 +1,12 @@
-"""What Laurel asks of an artifact store: files on this machine, and files behind real MLflow."""
+"""What Laurel asks of an artifact store, of every one that it can read: all of them real."""
 
 import os
+import shutil
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,37 +15,147 @@ from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_rest import MlflowRest
 from pipeline.domain.evidence import Refused, StoredFile
 from pipeline.errors import CorruptedError, ForbiddenError, NotFoundError, PermanentError
-from tests.servers.mlflow import FIXTURES, MlflowServer
+from tests.servers.early_mlflow import early_mlflow
+from tests.servers.ftp import running_ftp
+from tests.servers.mlflow import FIXTURES, MlflowServer, running_mlflow
+from tests.servers.object_storage import BUCKET, running_object_storage, settings
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 
 Put = Callable[[Path], str]
+PART = 256 << 10
+_API = "/api/2.0/mlflow-artifacts/artifacts"
+_names = count()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store, and how a folder gets into it."""
+
+    store: MlflowArtifacts
+    put: Put
+    odd_name: str
+
+
+class Places:
+    """Starts what a kind of store needs, and tells how it is used."""
+
+    def __init__(
+        self, mlflow: MlflowServer, folder: Path, stack: ExitStack, patch: pytest.MonkeyPatch
+    ) -> None:
+        self.mlflow = mlflow
+        self.folder = folder
+        self.stack = stack
+        self.patch = patch
+
+    def path(self) -> tuple[MlflowServer, Put]:
+        return self.mlflow, str
+
+    def file(self) -> tuple[MlflowServer, Put]:
+        return self.mlflow, Path.as_uri
+
+    def proxied(self) -> tuple[MlflowServer, Put]:
+        return self.mlflow, lambda folder: self.mlflow.log_model(folder)[1]
+
+    def http(self) -> tuple[MlflowServer, Put]:
+        def put(folder: Path) -> str:
+            uri = self.mlflow.log_model(folder)[1]
+            return f"{self.mlflow.url}{_API}{uri.removeprefix('mlflow-artifacts:')}"
+
+        return self.mlflow, put
+
+    def proxied_by_early_mlflow(self) -> tuple[MlflowServer, Put]:
+        server = self.stack.enter_context(running_mlflow(self.folder, python=early_mlflow()))
+        return server, lambda folder: server.log_model(folder)[1]
+
+    def presigned(self) -> tuple[MlflowServer, Put]:
+        storage = self.stack.enter_context(running_object_storage(self.folder))
+        server = self.stack.enter_context(
+            running_mlflow(
+                self.folder,
+                destination=f"s3://{BUCKET}/artifacts",
+                environment=settings(storage.url),
+            )
+        )
+        return server, lambda folder: server.log_model(folder)[1]
+
+    def s3(self) -> tuple[MlflowServer, Put]:
+        storage = self.stack.enter_context(running_object_storage(self.folder))
+        for name, value in settings(storage.url).items():
+            self.patch.setenv(name, value)
+        return self.mlflow, lambda folder: storage.put_folder(folder, f"1/m {next(_names)}")
+
+    def ftp(self) -> tuple[MlflowServer, Put]:
+        server = self.stack.enter_context(running_ftp(self.folder))
+
+        def put(folder: Path) -> str:
+            name = f"model-{next(_names)}"
+            shutil.copytree(folder, self.folder / name)
+            return server.uri(name)
+
+        return self.mlflow, put
+
+
+KINDS = ("path", "file", "proxied", "http", "proxied_by_early_mlflow", "presigned", "s3", "ftp")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def place(
+    request: pytest.FixtureRequest,
+    mlflow_server: MlflowServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """Lend each kind of store; files of more than a few parts are read in parts."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.adapters.ranged.PART", PART)
+        patch.setattr("pipeline.adapters.presigned_artifacts.PART", PART)
+        kind = getattr(Places(mlflow_server, folder, stack, patch), request.param)
+        server, put = kind()
+        rest = MlflowRest(server.url)
+        stack.callback(rest.close)
+        store = MlflowArtifacts(rest)
+        stack.callback(store.close)
+        early = request.param == "proxied_by_early_mlflow"  # it sends no name beyond ASCII
+        yield Place(store, put, "+%.py" if early else "é+%.py")
 
 
 @pytest.fixture
-def store(mlflow_server: MlflowServer) -> Iterator[MlflowArtifacts]:
+def store(place: Place) -> MlflowArtifacts:
+    return place.store
+
+
+@pytest.fixture
+def put(place: Place) -> Put:
+    """Store a folder, and return its root's URI."""
+    return place.put
+
+
+@pytest.fixture
+def odd_name(request: pytest.FixtureRequest) -> str:
+    """Name a file that URLs have to quote."""
+    if "place" not in request.fixturenames:
+        return "é+%.py"
+    name: str = request.getfixturevalue("place").odd_name
+    return name
+
+
+@pytest.fixture
+def local(mlflow_server: MlflowServer) -> Iterator[MlflowArtifacts]:
+    """Lend a store for folders on this machine."""
     rest = MlflowRest(mlflow_server.url)
-    yield MlflowArtifacts(rest)
+    store = MlflowArtifacts(rest)
+    yield store
+    store.close()
     rest.close()
 
 
-@pytest.fixture(params=["path", "file", "mlflow-artifacts"])
-def put(request: pytest.FixtureRequest, mlflow_server: MlflowServer) -> Put:
-    """Store a folder, and return its root's URI."""
-    ways: dict[str, Put] = {
-        "path": str,
-        "file": Path.as_uri,
-        "mlflow-artifacts": lambda folder: mlflow_server.log_model(folder)[1],
-    }
-    return ways[request.param]
-
-
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
+def model(tmp_path: Path, odd_name: str) -> Path:
     folder = tmp_path / "a model"
     (folder / "code" / "deep er").mkdir(parents=True)
     (folder / "MLmodel").write_bytes(b"flavors: {}\n")
-    (folder / "code" / "deep er" / "é+%.py").write_bytes(b"print(1)\n")
+    (folder / "code" / "deep er" / odd_name).write_bytes(b"print(1)\n")
     (folder / "code" / "big.bin").write_bytes(os.urandom(3_000_000))
     (folder / "empty").touch()
     return folder
@@ -53,12 +168,12 @@ def listed(store: MlflowArtifacts, uri: str) -> tuple[StoredFile, ...]:
 
 
 def test_every_file_is_listed_with_its_size_sorted_by_path(
-    store: MlflowArtifacts, put: Put, model: Path
+    store: MlflowArtifacts, put: Put, model: Path, odd_name: str
 ) -> None:
     assert listed(store, put(model)) == (
         StoredFile("MLmodel", 12),
         StoredFile("code/big.bin", 3_000_000),
-        StoredFile("code/deep er/é+%.py", 9),
+        StoredFile(f"code/deep er/{odd_name}", 9),
         StoredFile("empty", 0),
     )
 
@@ -88,6 +203,28 @@ def test_a_path_that_leads_out_of_the_model_is_not_read(
         list(store.read(put(model), StoredFile(path, 6)))
 
 
+def test_a_file_is_read_a_second_time_from_its_start(
+    store: MlflowArtifacts, put: Put, model: Path
+) -> None:
+    uri, file = put(model), StoredFile("code/big.bin", 3_000_000)
+    first = store.read(uri, file)
+    next(first)
+    assert b"".join(store.read(uri, file)) == (model / file.path).read_bytes()
+    assert b"".join(first) in (model / file.path).read_bytes()
+
+
+def test_leaving_a_file_early_leaves_no_thread_behind(
+    store: MlflowArtifacts, put: Put, model: Path
+) -> None:
+    stream = store.read(put(model), StoredFile("code/big.bin", 3_000_000))
+    next(stream)
+    del stream
+    for thread in threading.enumerate():
+        if thread.name.startswith("laurel-part"):
+            thread.join(timeout=30)
+            assert not thread.is_alive()
+
+
 def test_a_recorded_model_comes_back_whole(store: MlflowArtifacts, put: Put) -> None:
     folder = FIXTURES / "sk-skops"
     files = listed(store, put(folder))
@@ -105,10 +242,10 @@ def test_a_file_deleted_after_the_listing_says_so(
 
 @pytest.mark.parametrize("target", ["/etc/hostname", "MLmodel", "code", "nowhere"])
 def test_a_link_on_this_machine_refuses_the_model(
-    store: MlflowArtifacts, model: Path, target: str
+    local: MlflowArtifacts, model: Path, target: str
 ) -> None:
     (model / "link").symlink_to(target)
-    refused = store.files(str(model))
+    refused = local.files(str(model))
     assert isinstance(refused, Refused)
     assert "'link'" in refused.reason
 
@@ -128,46 +265,48 @@ def test_folders_that_are_too_deep_refuse_the_model(
 
 @pytest.mark.parametrize("uri", ["file:.", "file:model", "file://host"])
 def test_a_folder_is_never_looked_for_where_laurel_runs(
-    store: MlflowArtifacts, model: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+    local: MlflowArtifacts, model: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     monkeypatch.chdir(model)
     with pytest.raises(PermanentError, match="no absolute path"):
-        store.files(uri)
+        local.files(uri)
 
 
-def test_a_pipe_on_this_machine_refuses_the_model(store: MlflowArtifacts, model: Path) -> None:
+def test_a_pipe_on_this_machine_refuses_the_model(local: MlflowArtifacts, model: Path) -> None:
     os.mkfifo(model / "pipe")
-    assert isinstance(store.files(str(model)), Refused)
+    assert isinstance(local.files(str(model)), Refused)
 
 
 @pytest.mark.parametrize("path", ["link", "folder/hostname"])
 def test_a_link_put_there_after_the_listing_is_not_followed(
-    store: MlflowArtifacts, model: Path, path: str
+    local: MlflowArtifacts, model: Path, path: str
 ) -> None:
     (model / "link").symlink_to("/etc/hostname")
     (model / "folder").symlink_to("/etc")
     with pytest.raises(CorruptedError, match="changed since it was listed"):
-        list(store.read(str(model), StoredFile(path, 1)))
+        list(local.read(str(model), StoredFile(path, 1)))
 
 
-def test_a_folder_that_is_not_here_says_what_to_look_at(store: MlflowArtifacts) -> None:
+def test_a_folder_that_is_not_here_says_what_to_look_at(local: MlflowArtifacts) -> None:
     with pytest.raises(NotFoundError, match="mounted here"):
-        store.files("/nonexistent/model")
+        local.files("/nonexistent/model")
 
 
 def test_a_folder_that_is_a_file_is_an_error_with_a_hint(
-    store: MlflowArtifacts, model: Path
+    local: MlflowArtifacts, model: Path
 ) -> None:
     with pytest.raises(ForbiddenError, match="let Laurel's user read"):
-        store.files(str(model / "MLmodel"))
+        local.files(str(model / "MLmodel"))
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/model", "gs://b/m", "mlruns/0/model", "dbfs:/m"])
-def test_a_store_that_laurel_cannot_read_is_named(store: MlflowArtifacts, uri: str) -> None:
-    with pytest.raises(PermanentError, match="--serve-artifacts"):
-        store.files(uri)
+@pytest.mark.parametrize("uri", ["mlruns/0/model", "runs:/1/model", "models:/m/1", "http://[x"])
+def test_a_root_that_is_in_no_store_says_what_laurel_reads(
+    local: MlflowArtifacts, uri: str
+) -> None:
+    with pytest.raises(PermanentError, match="absolute --artifacts-destination"):
+        local.files(uri)
 
 
-def test_credentials_go_to_no_other_server(store: MlflowArtifacts) -> None:
+def test_credentials_go_to_no_other_server(local: MlflowArtifacts) -> None:
     with pytest.raises(PermanentError, match="names another server"):
-        store.files("mlflow-artifacts://evil.example:5000/0/models/m-1/artifacts")
+        local.files("mlflow-artifacts://evil.example:5000/0/models/m-1/artifacts")

@@ -6,11 +6,10 @@ this process nor another has to import ``mlflow`` and train.
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 
 import pytest
 import urllib3
+
+from tests.servers.ports import free_ports
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "mlflow-models"
 
@@ -84,18 +85,28 @@ class MlflowServer:
 
 
 @contextmanager
-def running_mlflow(folder: Path, port: int | None = None) -> Iterator[MlflowServer]:
-    """Start ``mlflow server`` on SQLite in ``folder``; end it and its workers afterwards."""
-    port = port or _free_port()
+def running_mlflow(
+    folder: Path,
+    port: int | None = None,
+    *,
+    python: str = sys.executable,
+    destination: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[MlflowServer]:
+    """Start ``mlflow server`` on SQLite in ``folder``; end it and its workers afterwards.
+
+    ``python`` is where another MLflow is installed, ``destination`` where it puts artifacts.
+    """
+    (port,) = [port] if port else free_ports(1)
     with (folder / "mlflow.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+                *(python, "-m", "mlflow", "server", "--workers", "1"),
                 *("--host", "127.0.0.1", "--port", str(port)),
                 *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
-                *("--artifacts-destination", str(folder / "artifacts")),
+                *("--artifacts-destination", destination or str(folder / "artifacts")),
             ],
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **_ENVIRONMENT, **(environment or {})},
             cwd=folder,
             stdout=log,
             stderr=log,
@@ -108,13 +119,6 @@ def running_mlflow(folder: Path, port: int | None = None) -> Iterator[MlflowServ
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_healthy(
