@@ -5,6 +5,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11
 # the domain, the verifier and webhook authentication: every branch is tested
 CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/webhook_service/delivery.py'
 
@@ -25,18 +26,19 @@ dev: .venv/.ready ## make the environment in .venv/
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## resolve tests/requirements.lock anew
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11 \
-	  --extra demo --extra s3 --group dev pyproject.toml -o tests/requirements.lock
+lock: ## resolve both locks anew: the environment's, and that of Laurel's own image
+	$(LOCK) --extra demo --extra docker --extra s3 --group dev pyproject.toml -o tests/requirements.lock
+	$(LOCK) --extra docker --extra s3 pyproject.toml -o dockerfiles/laurel.lock
 
 fmt: dev ## format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: dev ## style and workflow checks
+lint: dev ## style, workflow and Dockerfile checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/zizmor --quiet --offline --persona pedantic .github/workflows
+	$(BIN)/hadolint dockerfiles/*.Dockerfile
 
 types: dev ## strict types, tests included
 	$(BIN)/mypy
