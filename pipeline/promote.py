@@ -8,10 +8,12 @@ finds its own finished work. Evidence is typed, so a step that is skipped or swa
 from dataclasses import dataclass
 from functools import partial
 
+from pipeline.at_once import Steps
 from pipeline.domain.evidence import (
     Analysis,
     CanaryRevision,
     CheckedModel,
+    ResolvedModel,
     SignedImage,
     VerifiedImage,
 )
@@ -107,8 +109,28 @@ def promote(run: Run, tools: Tools) -> str:
         named = run.fresh(read_alias, plan, plan.alias, registry=tools.models)
         run.record.hold_unless(named, resolved.model)
     run.record.know_model(resolved)  # from now on the alias may overtake a person's request
+    verified = provide(resolved, run, tools)
+    return roll_out(verified, run, tools, at_once=run.record.returns_to(verified.ref))
+
+
+def roll_back(run: Run, tools: Tools) -> str:
+    """Return to a digest that was served before: verified, but not built or judged again (§8.9)."""
+    signed = run.fresh(recorded, run.promotion, key_id=tools.signer.key_id)
+    verified = verify_anew(signed, run, tools)
+    return roll_out(verified, run, tools, at_once=True)
+
+
+def prepare(run: Steps, tools: Tools) -> VerifiedImage:
+    """Make a version's image ready to be rolled out, and no more: what ``laurel build`` does."""
+    resolved = run.step(resolve, run.promotion, registry=tools.models)
+    return provide(resolved, run, tools)
+
+
+def provide(resolved: ResolvedModel, run: Steps, tools: Tools) -> VerifiedImage:
+    """Recall the version's image, or bake it; either way it is verified, then remembered."""
+    plan = run.promotion.plan
     checked = run.step(check, resolved, plan=plan, target=tools.target)
-    signed = run.step(
+    signed = run.long_step(
         recall,
         checked,
         plan=plan,
@@ -117,19 +139,12 @@ def promote(run: Run, tools: Tools) -> str:
         key_id=tools.signer.key_id,
     )
     signed = signed or bake(checked, run, tools)
-    verified = run.fresh(verify, signed, registry=tools.images, policy=tools.policy)
+    verified = verify_anew(signed, run, tools)
     run.fresh(remember, verified, signed.version_key, registry=tools.images)
-    return roll_out(verified, run, tools, at_once=run.record.returns_to(verified.ref))
+    return verified
 
 
-def roll_back(run: Run, tools: Tools) -> str:
-    """Return to a digest that was served before: verified, but not built or judged again (§8.9)."""
-    signed = run.fresh(recorded, run.promotion, key_id=tools.signer.key_id)
-    verified = run.fresh(verify, signed, registry=tools.images, policy=tools.policy)
-    return roll_out(verified, run, tools, at_once=True)
-
-
-def bake(checked: CheckedModel, run: Run, tools: Tools) -> SignedImage:
+def bake(checked: CheckedModel, run: Steps, tools: Tools) -> SignedImage:
     """Make the version's image: locked, built, smoked and signed."""
     plan, images = run.promotion.plan, tools.images
     described = run.step(describe, checked, store=run.interruptible(tools.artifacts))
@@ -154,6 +169,14 @@ def bake(checked: CheckedModel, run: Run, tools: Tools) -> SignedImage:
         policy=tools.policy,
         clock=tools.clock,
         promotion_id=run.promotion.id,
+    )
+
+
+def verify_anew(signed: SignedImage, run: Steps, tools: Tools) -> VerifiedImage:
+    """Verify an image as it is now, whatever an earlier attempt found (§8.16)."""
+    copy_from = run.promotion.plan.copy_from
+    return run.fresh(
+        verify, signed, registry=tools.images, policy=tools.policy, copy_from=copy_from
     )
 
 

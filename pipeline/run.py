@@ -95,6 +95,14 @@ class Run:
         """
         return self._recorded(do.__name__, lambda: do(*args, **kwargs))
 
+    def long_step(
+        self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do a step that may wait for others for minutes; a decision leaves it to itself."""
+        return self._recorded(
+            do.__name__, lambda: interruptible(lambda: do(*args, **kwargs), self.clock)
+        )
+
     def heavy_step(
         self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -119,7 +127,7 @@ class Run:
         self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Do a step whose evidence is never restored from a checkpoint (interfaces §8.16)."""
-        return _unwrap(self._attempt(do.__name__, lambda: do(*args, **kwargs)))
+        return unwrap(self._attempt(do.__name__, lambda: do(*args, **kwargs)))
 
     def interruptible(self, store: ArtifactStore) -> ArtifactStore:
         """Give a store whose streams end within a second of a decision."""
@@ -134,7 +142,7 @@ class Run:
                 raise UnavailableError("read the alias again", "mlflow", answer.why)
             return answer
 
-        _unwrap(self._patiently("confirm", asked))
+        unwrap(self._patiently("confirm", asked))
 
     def still_wanted(self, registry: ModelRegistry) -> Stopped | Unknown | None:
         """Tell whether the alias still names this promotion's version (law 1)."""
@@ -173,7 +181,7 @@ class Run:
     def _recorded(self, name: str, do: Callable[[], T | Refused | Stopped]) -> T:
         recorded = self._checkpoints.step(name, lambda: to_json(self._attempt(name, do)))
         outcome: T | Refused | Stopped | Broken = from_json(recorded)
-        return _unwrap(outcome)
+        return unwrap(outcome)
 
     def _attempt(
         self, name: str, do: Callable[[], T | Refused | Stopped]
@@ -230,7 +238,8 @@ class Run:
         return control
 
 
-def _unwrap(outcome: T | Refused | Stopped | Broken) -> T:
+def unwrap(outcome: T | Refused | Stopped | Broken) -> T:
+    """Return a step's evidence; raise :class:`Ended` for anything else that it answered."""
     match outcome:
         case Refused(reason):
             raise Ended(Phase.FAILED, reason)

@@ -12,10 +12,19 @@ from pipeline.trust.verifier import examine
 
 
 def verify(
-    signed: SignedImage, *, registry: ImageRegistry, policy: TrustPolicy
+    signed: SignedImage, *, registry: ImageRegistry, policy: TrustPolicy, copy_from: str = ""
 ) -> VerifiedImage | Refused:
-    """Accept the image, or say in one sentence which requirements it does not meet."""
-    examination = examine(signed.ref, registry=registry, policy=policy, model=signed.model)
+    """Accept the image, or say in one sentence which requirements it does not meet.
+
+    ``copy_from`` is the one other repository for which it may have been made, if any.
+    """
+    examination = examine(
+        signed.ref,
+        registry=registry,
+        policy=policy,
+        model=signed.model,
+        copy_from=(copy_from,) if copy_from else (),
+    )
     trusted = examination.trusted
     if trusted is None:
         return examination.refusal()

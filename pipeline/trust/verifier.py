@@ -4,7 +4,7 @@ Stricter than ``cosign verify``, which takes any statement by the key for a sign
 about several images for one about each, and an image copied to another repository for the original.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from pipeline.domain.evidence import Refused
@@ -82,6 +82,7 @@ def examine(
     registry: ImageRegistry,
     policy: TrustPolicy,
     model: ModelVersion | None = None,
+    copy_from: Sequence[str] = (),
 ) -> Examination:
     """Hold an image in its registry against the trust policy.
 
@@ -96,6 +97,9 @@ def examine(
     model
         The model version that the image must hold; ``None``: the one that it names itself, which
         signature and provenance must still agree on.
+    copy_from
+        Repositories that its provenance may name beside its own: those that images may be copied
+        from into this one.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def examine(
     if isinstance(labels, Refused):
         return Examination(image, tuple(findings))
     attached = attestations(image, registry=registry, keys=keys, wanted=tuple(_WANTED))
-    found, passed_over = _choose(attached, _wanted(image, labels, policy))
+    found, passed_over = _choose(attached, _wanted(image, labels, policy, copy_from))
     findings += [
         _finding(requirement, None if kind in found else _NONE, _by(found.get(kind)))
         for kind, requirement in _WANTED.items()
@@ -151,17 +155,21 @@ def _told(model: ModelVersion) -> str:
     return f"{model} of workspace {model.workspace}" if model.workspace else str(model)
 
 
-def _wanted(image: ImageRef, labels: Labels, policy: TrustPolicy) -> dict[str, object]:
-    """List the fields of provenance with the values that they must have."""
-    wanted: dict[str, object] = {f.name: getattr(labels, f.name) for f in fields(labels)}
-    wanted["registry_url"] = policy.registry_url
-    wanted["builder_id"] = policy.builder_id
-    wanted["repository"] = image.repository
+def _wanted(
+    image: ImageRef, labels: Labels, policy: TrustPolicy, copy_from: Sequence[str]
+) -> dict[str, tuple[object, ...]]:
+    """List the fields of provenance with the values that each may have."""
+    wanted: dict[str, tuple[object, ...]] = {
+        f.name: (getattr(labels, f.name),) for f in fields(labels)
+    }
+    wanted["registry_url"] = (policy.registry_url,)
+    wanted["builder_id"] = (policy.builder_id,)
+    wanted["repository"] = (image.repository, *copy_from)
     return wanted
 
 
 def _choose(
-    attached: Iterable[Attested | Refused], wanted: dict[str, object]
+    attached: Iterable[Attested | Refused], wanted: dict[str, tuple[object, ...]]
 ) -> tuple[dict[str, Attested], tuple[str, ...]]:
     """Take the first statement that fits of each kind, and note why others were passed over."""
     found: dict[str, Attested] = {}
@@ -178,7 +186,7 @@ def _choose(
     return found, tuple(told)
 
 
-def _unfit(statement: Statement, wanted: dict[str, object]) -> str:
+def _unfit(statement: Statement, wanted: dict[str, tuple[object, ...]]) -> str:
     """Say why a statement by a trusted key is not one that is wanted; empty where it is."""
     if statement.predicate_type == COSIGN_SIGN:
         return ""
@@ -188,7 +196,7 @@ def _unfit(statement: Statement, wanted: dict[str, object]) -> str:
     if isinstance(said, Refused):
         return said.reason
     return ", ".join(
-        f"its {name} is {getattr(said, name)}, wanted is {value}"
-        for name, value in wanted.items()
-        if getattr(said, name) != value
+        f"its {name} is {getattr(said, name)}, wanted is {' or '.join(map(str, values))}"
+        for name, values in wanted.items()
+        if getattr(said, name) not in values
     )
