@@ -22,15 +22,18 @@ from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
 from pipeline.adapters.remembered_locks import RememberedLocks
+from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
+from pipeline.distribution.credentials import Credentials as RegistryLogins
+from pipeline.distribution.transport import Transport
 from pipeline.domain.policy import TrustPolicy
 from pipeline.errors import ConfigurationError
 from pipeline.local.front import Front
 from pipeline.local.processes import why_no_isolation
 from pipeline.local.rootfs import RootfsCache
 from pipeline.local.supervisor import Supervisor
-from pipeline.ports import Clock
+from pipeline.ports import Clock, ImageRegistry
 from pipeline.settings import Settings
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
@@ -53,11 +56,14 @@ def open_ledger(settings: Settings) -> "Ledger":
     return ledger
 
 
-def open_images(settings: Settings) -> LayoutRegistry:
+def open_images(settings: Settings) -> ImageRegistry:
     """Open the image registry."""
-    if settings.registry.folder is None:
-        raise ConfigurationError(f"registry: {settings.registry.location!r} is not supported yet")
-    return LayoutRegistry(settings.registry.folder)
+    registry = settings.registry
+    if registry.folder is not None:
+        return LayoutRegistry(registry.folder)
+    return RemoteRegistry(
+        Transport(RegistryLogins(), ca_file=registry.ca_file, plain_http=registry.plain_http)
+    )
 
 
 def signer(settings: Settings) -> KeyFileSigner:
@@ -179,7 +185,7 @@ def read_secret(path: Path, made_by: str) -> bytes:
     return content
 
 
-def _local(settings: Settings, images: LayoutRegistry) -> tuple[LocalServing, Front, RootfsCache]:
+def _local(settings: Settings, images: ImageRegistry) -> tuple[LocalServing, Front, RootfsCache]:
     front = Front(settings.serving.state, port=settings.serving.port)
     rootfs = RootfsCache(cache_folder(settings) / "unpacked", images)
     isolated = settings.serving.isolation == "namespaces"
