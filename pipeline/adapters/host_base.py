@@ -28,6 +28,7 @@ _ETC = {
     "etc/hosts": b"127.0.0.1 localhost\n::1 localhost\n",
     "etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
 }
+_ENV = {"LD_LIBRARY_PATH": LIBRARIES, "PATH": f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin"}
 # Where container engines, and Laurel's own, mount: a read-only root cannot grow them later.
 _PLACES: tuple[Entry, ...] = (
     Directory("dev"),
@@ -72,7 +73,7 @@ class HostBase:
             _key(files), lambda folder: _layer(files, folder), repository, registry=registry
         )
         layer = Layer.plain(blob)
-        return Base(layer.diff_id, (layer,), PYTHON, {"LD_LIBRARY_PATH": LIBRARIES})
+        return Base(layer.diff_id, (layer,), PYTHON, _ENV)
 
     def _files(self) -> tuple[HostFile, ...]:
         """List the host's files; asking the dynamic linker anew only when one of them changed."""

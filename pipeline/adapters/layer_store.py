@@ -4,21 +4,24 @@
 
     <root>/blobs/sha256/<hex>   the layers
     <root>/keys/<hex of key>    which layer a key stands for
+    <root>/where/<hex of key>   the repository that it last went to, for each registry
     <root>/work/<hex>.<random>  where one is being made
 """
 
 import fcntl
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.domain.references import Digest
+from pipeline.domain.references import Digest, names_registry, require_repository
 from pipeline.domain.serving import Blob
 from pipeline.errors import CorruptedError, InvalidReferenceError
 from pipeline.image.blob_file import disk, write_blob, write_file
+from pipeline.image.canonical import LIMIT, canonical, read_texts
 from pipeline.ports import ImageRegistry
 
 Make = Callable[[Path], Iterator[bytes]]
@@ -39,10 +42,11 @@ class LayerStore:
     def __init__(self, root: Path) -> None:
         self._blobs = root / "blobs" / "sha256"
         self._keys = root / "keys"
+        self._where = root / "where"
         self._work = root / "work"
         with disk("make the layer cache", root):
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for folder in (self._blobs, self._keys, self._work):
+            for folder in (self._blobs, self._keys, self._where, self._work):
                 folder.mkdir(parents=True, exist_ok=True)
 
     def provide(self, key: str, make: Make, repository: str, *, registry: ImageRegistry) -> Blob:
@@ -52,13 +56,42 @@ class LayerStore:
         """
         name = hashlib.sha256(key.encode()).hexdigest()
         with self._locked(name):
-            known = self._known(name)
-            if known and (there := registry.blob(repository, known)):
-                return there
-            if known and (kept := self._push_kept(known, repository, registry)):
-                return kept
-            made = self._make(name, make)
-            return registry.push_file(repository, self._blobs / made.hex, made)
+            blob = self._provided(name, make, repository, registry)
+            self._note(name, repository)
+        return blob
+
+    def _provided(self, name: str, make: Make, repository: str, registry: ImageRegistry) -> Blob:
+        known = self._known(name)
+        if known and (there := registry.blob(repository, known)):
+            return there
+        if known and (mounted := self._mount(name, known, repository, registry)):
+            return mounted
+        if known and (kept := self._push_kept(known, repository, registry)):
+            return kept
+        made = self._make(name, make)
+        return registry.push_file(repository, self._blobs / made.hex, made)
+
+    def _mount(
+        self, name: str, digest: Digest, repository: str, registry: ImageRegistry
+    ) -> Blob | None:
+        """Take the layer over from the repository of this registry that it last went to."""
+        source = self._places(name).get(_host(repository))
+        return registry.mount(repository, digest, source) if source else None
+
+    def _places(self, name: str) -> dict[str, str]:
+        """Recall the last repository for each registry; what cannot be read was nowhere."""
+        try:
+            with (self._where / name).open("rb") as file:
+                places = read_texts(json.loads(file.read(LIMIT)))
+            return {host: require_repository(place) for host, place in places.items()}
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def _note(self, name: str, repository: str) -> None:
+        places = self._places(name)
+        there = {**places, _host(repository): repository}
+        if names_registry(repository) and there != places:  # a layout shares what it has anyway
+            write_file(self._where / name, canonical(there), scratch=self._work)
 
     def _push_kept(self, digest: Digest, repository: str, registry: ImageRegistry) -> Blob | None:
         path = self._blobs / digest.hex
@@ -104,3 +137,7 @@ class LayerStore:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _host(repository: str) -> str:
+    return repository.partition("/")[0]

@@ -11,6 +11,15 @@ IMAGE_CONFIG = "application/vnd.oci.image.config.v1+json"
 EMPTY_JSON = "application/vnd.oci.empty.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 LAYER_GZIP = LAYER + "+gzip"
+_DOCKER = "application/vnd.docker."
+IN_OCI_WORDS = {
+    _DOCKER + "distribution.manifest.v2+json": IMAGE_MANIFEST,
+    _DOCKER + "distribution.manifest.list.v2+json": IMAGE_INDEX,
+    _DOCKER + "container.image.v1+json": IMAGE_CONFIG,
+    _DOCKER + "image.rootfs.diff.tar": LAYER,
+    _DOCKER + "image.rootfs.diff.tar.gzip": LAYER_GZIP,
+}
+"""Docker's media types and OCI's for the same bytes (image-spec, media-types.md)."""
 SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
@@ -45,7 +54,8 @@ class Layer:
 class Base:
     """What an image stands on: an interpreter and the libraries it needs.
 
-    ``python`` is the interpreter's path inside the image; ``env`` is what it needs to be found.
+    ``python`` is the interpreter's path inside the image; ``env`` has what it needs to be found,
+    ``PATH`` among it.
     """
 
     digest: Digest

@@ -11,12 +11,14 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _REPOSITORY = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z"
 )
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?\Z")
 _VERSION = re.compile(r"[0-9]{1,18}\Z")
 _PLAIN_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _HASHED_SLUG = re.compile(r".*-x[0-9a-f]{20}\Z")
 _DNS_LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _SLUG_LENGTH = 40
+_DOCKER_HUB = "docker.io"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,6 +81,46 @@ class ImageRef:
 
     def __str__(self) -> str:
         return f"{self.repository}@{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRef:
+    """What images stand on, by digest: ``python:3.11-slim@sha256:…``; the tag is for people.
+
+    ``name`` is the repository as written. A name without a registry's host is Docker Hub's, and
+    one without an organisation its library's, as docker reads them.
+    """
+
+    name: str
+    digest: Digest
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME[:TAG]@sha256:…``; a tag alone is refused."""
+        named, at, digest = text.partition("@")
+        if not at:
+            raise InvalidReferenceError(
+                f"{text[:200]!r} names no digest, and tags move: write {named[:200]}@sha256:… "
+                f"(`crane digest {named[:200]}` prints it) or host"
+            )
+        name, colon, tag = named.rpartition(":")
+        if not colon or "/" in tag:  # that colon stands before a port
+            return cls(require_repository(named), Digest(digest))
+        if not _TAG.match(tag):
+            raise InvalidReferenceError(f"{tag[:200]!r} is not a tag: use letters, digits, . _ -")
+        return cls(require_repository(name), Digest(digest))
+
+    @property
+    def repository(self) -> str:
+        """The whole name, registry included."""
+        host, _, path = self.name.partition("/")
+        if not names_registry(self.name):
+            host, path = _DOCKER_HUB, self.name
+        library = host == _DOCKER_HUB and "/" not in path
+        return f"{host}/library/{path}" if library else f"{host}/{path}"
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.digest}"
 
 
 def require_repository(name: str) -> str:

@@ -1,28 +1,31 @@
 """Unpacks layers into a directory without ever leaving it (image-spec, layer.md).
 
-Layers are other people's bytes: names must stay inside, no entry may pass through a link, devices
-are refused, owners and set-id bits are dropped. Applying layers one after the other into the same
-directory gives the image's file system, whiteouts included.
+Layers are other people's bytes: names must stay inside, an entry passes only through links that
+lead to a folder inside (Debian's ``bin`` is ``usr/bin``), devices are refused, owners and set-id
+bits are dropped. Applying layers one after the other into the same directory gives the image's
+file system, whiteouts included.
 """
 
-import io
 import shutil
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, cast
 
-from pipeline.errors import CorruptedError, PermanentError
+from pipeline.errors import PermanentError
 from pipeline.image.blob_file import disk
 from pipeline.image.tar import CHUNK
+from pipeline.image.untar import members, reading
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _RESERVED = ".wh..wh."
+_DEVICES = "dev"
 _FILE_MODE = 0o777
 _FOLDER_MODE = 0o1777
+_MOST_LINKS = 40  # on the way to one folder, as in Linux
 _OWNER = 0o700  # without it a later layer, or the clean-up, could not get in
 
 
@@ -37,19 +40,11 @@ def unpack_layer(chunks: Iterable[bytes], into: Path) -> None:
     CorruptedError
         Where the bytes are no tar, or end early.
     PermanentError
-        For an entry that would leave ``into``, pass through a link, or is a device; disk full.
+        For an entry that would leave ``into``, or is a device; disk full.
 
     """
-    source = _Readable(iter(chunks))
-    with disk("unpack a layer", into):
-        try:
-            with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK) as archive:
-                _Unpacking(into).apply(archive)
-        except tarfile.TarError as error:
-            raise CorruptedError(
-                "unpack a layer", str(into), f"it is no whole tar ({error}): build the image again"
-            ) from error
-        source.drain()
+    with disk("unpack a layer", into), reading(chunks, str(into)) as archive:
+        _Unpacking(into).apply(archive)
 
 
 class _Unpacking:
@@ -58,43 +53,60 @@ class _Unpacking:
     def __init__(self, into: Path) -> None:
         self._into = into
         self._own: set[Path] = set()
-        self._folder: Path | None = None
+        self._folder: tuple[tuple[str, ...], Path] = ((), into)
 
     def apply(self, archive: tarfile.TarFile) -> None:
-        for member in archive:
-            path = self._place(member.name)
-            if path == self._into:
+        for member in members(archive):
+            *parents, name = _parts(member.name) or [""]
+            if not name:
                 continue
-            if path.parent != self._folder:  # the entry before changed nothing above itself
-                self._require_real_parents(path)
-                self._folder = path.parent
-            if path.name == _OPAQUE:
+            path = self._parent(tuple(parents)) / name
+            if name == _OPAQUE:
                 self._clear(path.parent)
-            elif path.name.startswith(_RESERVED):
+            elif name.startswith(_RESERVED):
                 continue  # bookkeeping of AUFS, no content
-            elif path.name.startswith(_WHITEOUT):
+            elif name.startswith(_WHITEOUT):
                 self._white_out(path)
             else:
                 self._write(archive, member, path)
 
-    def _place(self, name: str) -> Path:
-        parts = [part for part in name.split("/") if part not in {"", "."}]
-        if name.startswith("/") or ".." in parts:
-            raise _refusal(name, "it names a place outside of the image")
-        if "\0" in name:
-            raise _refusal(name, "its name holds a zero byte")
-        return self._into.joinpath(*parts)
+    def _parent(self, parents: tuple[str, ...]) -> Path:
+        """Find an entry's folder; entries in a row below one folder change nothing above it."""
+        if parents != self._folder[0]:
+            self._folder = (parents, self._real(parents))
+        return self._folder[1]
 
-    def _require_real_parents(self, path: Path) -> None:
-        parent = self._into
-        for part in path.relative_to(self._into).parts[:-1]:
-            parent /= part
-            with suppress(FileExistsError):
-                parent.mkdir(mode=0o755)
-            if not stat.S_ISDIR(parent.lstat().st_mode):
-                raise _refusal(str(path.relative_to(self._into)), "it lies below a link or a file")
+    def _real(self, parts: tuple[str, ...]) -> Path:
+        """Follow a path to a real folder inside; what is missing of it is made, but not of a link.
+
+        Each step starts from a folder that is real, so that ``..`` of a link is its parent.
+        """
+        here, waiting, own, links = self._into, deque(parts), len(parts), 0
+        while waiting:
+            part = waiting.popleft()
+            linked = len(waiting) >= own  # the entry's own parts wait at the end
+            own = min(own, len(waiting))
+            kind = _kind(here / part)
+            if part == ".." and here != self._into:
+                here = here.parent
+            elif kind == stat.S_IFLNK and links < _MOST_LINKS:
+                links += 1
+                target = (here / part).readlink()
+                here = self._into if target.is_absolute() else here
+                waiting.extendleft(reversed(_named(target)))
+            elif part != ".." and (kind == stat.S_IFDIR or (kind is None and not linked)):
+                here /= part
+                if kind is None:
+                    here.mkdir(mode=0o755)
+            elif kind == stat.S_IFLNK or linked:
+                raise _refusal("/".join(parts), "it lies below a link that leads to no folder")
+            else:
+                raise _refusal("/".join(parts), "it lies below a link or a file")
+        return here
 
     def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+        if member.isdev() and path.is_relative_to(self._into / _DEVICES):
+            return  # every engine, and Laurel's sandbox, mounts its own there
         self._own.add(path)
         if path.parent not in self._own:
             self._own.update(path.parents)
@@ -118,8 +130,8 @@ class _Unpacking:
         path.chmod(mode & _FOLDER_MODE | _OWNER)
 
     def _make_hard_link(self, path: Path, member: tarfile.TarInfo) -> None:
-        target = self._place(member.linkname)
-        self._require_real_parents(target)
+        *parents, name = _parts(member.linkname) or [""]
+        target = self._real(tuple(parents)) / name
         if target == path or not _is_file(target):
             raise _refusal(member.name, f"it is a hard link to {member.linkname}, which is no file")
         _remove(path)
@@ -146,25 +158,26 @@ class _Unpacking:
                 _remove(child)
 
 
-class _Readable(io.RawIOBase):
-    """Chunks as the file that ``tarfile`` wants."""
+def _parts(name: str) -> list[str]:
+    """Take a name apart; one that could lead outside is refused."""
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    if name.startswith("/") or ".." in parts:
+        raise _refusal(name, "it names a place outside of the image")
+    if "\0" in name:
+        raise _refusal(name, "its name holds a zero byte")
+    return parts
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
 
-    def read(self, size: int = -1) -> bytes:
-        while not self._rest:
-            try:
-                self._rest = next(self._chunks)
-            except StopIteration:
-                return b""
-        part, self._rest = self._rest[:size], self._rest[size:]
-        return part
+def _named(target: Path) -> tuple[str, ...]:
+    return target.parts[1:] if target.is_absolute() else target.parts
 
-    def drain(self) -> None:
-        for _ in self._chunks:
-            pass
+
+def _kind(path: Path) -> int | None:
+    """Tell what is there, a link as itself; ``None`` for nothing."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:
+        return None
 
 
 def _write_file(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
@@ -190,5 +203,5 @@ def _is_file(path: Path) -> bool:
 
 
 def _refusal(name: str, why: str) -> PermanentError:
-    hint = f"{why}; it is no image that Laurel built: choose another one"
+    hint = f"{why}; the image or its base is not as it should be: choose another one"
     return PermanentError("unpack a layer", name[:200], hint)

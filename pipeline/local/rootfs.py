@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.domain.oci import Descriptor
+from pipeline.domain.oci import Layer
 from pipeline.domain.references import Digest, ImageRef
-from pipeline.errors import NotFoundError, PermanentError
+from pipeline.errors import NotFoundError
 from pipeline.image.config import ImageConfig, parse_config
+from pipeline.image.layers import layers_of, tar_of
 from pipeline.image.manifest import parse_manifest
 from pipeline.image.unpack import unpack_layer
 from pipeline.local.processes import MOUNT_POINTS
@@ -43,7 +44,8 @@ class RootfsCache:
     folder
         Where trees are kept; one file system, since layers are shared by hard links.
     registry
-        Where images come from; every layer is checked against its digest as it is read.
+        Where images come from; every layer is checked against its digest as it is read, and a
+        compressed one, as foreign bases have them, against its diffID too.
 
     """
 
@@ -67,21 +69,17 @@ class RootfsCache:
         config = parse_config(
             b"".join(self._registry.read_blob(image.repository, manifest.config.digest))
         )
-        chain = chain_ids(config.diff_ids)
-        # Trees are found by diffIDs and made of layers: unpacked as they are, both are the same.
-        if not chain or config.diff_ids != tuple(layer.digest for layer in manifest.layers):
-            raise PermanentError(
-                "unpack an image", str(image), "its layers and diffIDs do not match: build it again"
-            )
+        # Trees are found by diffIDs and made of layers: each layer is held against its diffID.
+        layers, chain = layers_of(manifest, config.diff_ids), chain_ids(config.diff_ids)
         tree = self._trees / chain[-1].hex
         if not tree.exists():
             with self._locked():
                 if not tree.exists():
-                    self._unpack(image.repository, manifest.layers, chain)
+                    self._unpack(image.repository, layers, chain)
         return Rootfs(tree, config)
 
     def _unpack(
-        self, repository: str, layers: tuple[Descriptor, ...], chain: tuple[Digest, ...]
+        self, repository: str, layers: tuple[Layer, ...], chain: tuple[Digest, ...]
     ) -> None:
         there = [number for number, id_ in enumerate(chain, 1) if self._tree(id_).exists()]
         done = max(there, default=0)
@@ -92,13 +90,14 @@ class RootfsCache:
             work.mkdir()
             work.chmod(0o755)
         for layer, id_ in zip(layers[done:], chain[done:], strict=True):
-            unpack_layer(self._registry.read_blob(repository, layer.digest), work)
-            if layer.size >= _WORTH_KEEPING and id_ != chain[-1]:
+            blob = self._registry.read_blob(repository, layer.descriptor.digest)
+            unpack_layer(tar_of(layer, blob), work)
+            if layer.descriptor.size >= _WORTH_KEEPING and id_ != chain[-1]:
                 kept = self._work / "kept"
                 link_tree(work, kept)
                 kept.rename(self._tree(id_))
         for name in MOUNT_POINTS:
-            (work / name).mkdir(exist_ok=True)
+            _make_folder(work / name)
         work.rename(self._tree(chain[-1]))
 
     def _tree(self, chain_id: Digest) -> Path:
@@ -121,6 +120,13 @@ def chain_ids(diff_ids: tuple[Digest, ...]) -> tuple[Digest, ...]:
         below = f"{chain[-1]} {diff_id}".encode() if chain else b""
         chain.append(Digest.of(below) if chain else diff_id)
     return tuple(chain)
+
+
+def _make_folder(place: Path) -> None:
+    """Make a place to mount over: a link there would lead who mounts out of the image."""
+    if place.is_symlink() or not place.is_dir():
+        place.unlink(missing_ok=True)
+        place.mkdir()
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -5,9 +5,20 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.domain.plan import AnalysisPlan, CanaryPlan, EnvVar, NoData, OnReturn, Plan
-from pipeline.domain.references import model_slug, require_repository, require_service_name
+from pipeline.domain.references import (
+    BaseRef,
+    model_slug,
+    require_repository,
+    require_service_name,
+)
 from pipeline.settings.fields import Seconds, Section
 from pipeline.settings.sections import RegistrySettings
+
+
+def _base(text: str) -> str:
+    if text != "host":
+        BaseRef.parse(text)
+    return text
 
 
 class EnvSettings(Section):
@@ -91,8 +102,9 @@ class ServiceSettings(Section):
     """Alias that the version must have held before."""
     runtime: Literal["auto", "mlserver", "mlflow"] = "auto"
     """Which server runs the model; ``auto`` takes the first that resolves with its pins."""
-    base: str = "host"
-    """``host``: a base made from this machine's own Python; else an image by digest."""
+    base: Annotated[str, AfterValidator(_base)] = "host"
+    """``host``: a base made from this machine's own Python; else an image by digest, its name as
+    docker reads it: ``python:3.11-slim@sha256:…``."""
     platform: Annotated[str, Field(pattern=r"^linux/[a-z0-9]+(/v[0-9]+)?\z")] | None = None
     """For which machines images are; default: such as the one that builds them."""
     repository: Annotated[str, AfterValidator(require_repository)] | None = None

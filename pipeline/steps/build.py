@@ -19,10 +19,9 @@ from pipeline.ports import ArtifactStore, ImageBuilder, ImageRegistry
 from pipeline.runtimes.serving import runtime_env, serve_files
 
 _SERVE = "/opt/laurel/serve"
-_ENV = {
+_ENV = {  # PATH is the base's: only it knows where its programs lie
     "HOME": "/tmp",  # noqa: S108 - in the image: the one place it may write
     "LANG": "C.UTF-8",
-    "PATH": "/opt/python/bin:/usr/local/bin:/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": "/opt/laurel/env",
 }

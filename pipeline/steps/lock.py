@@ -27,7 +27,7 @@ def lock(
     """
     subject = str(described.checked.resolved.model)
     description = described.description
-    refusal = _unservable(subject, description, plan)
+    refusal = _unservable(subject, description)
     if refusal:
         return refusal
     for runtime in _candidates(plan.runtime):
@@ -45,7 +45,7 @@ def _candidates(name: str) -> tuple[Runtime, ...]:
     return tuple(runtime for runtime in RUNTIMES if name in {"auto", runtime.name})
 
 
-def _unservable(subject: str, description: ModelDescription, plan: Plan) -> Refused | None:
+def _unservable(subject: str, description: ModelDescription) -> Refused | None:
     if _version(description.mlflow_version) < OLDEST_MLFLOW:
         oldest = ".".join(map(str, OLDEST_MLFLOW))
         return Refused(
@@ -53,10 +53,11 @@ def _unservable(subject: str, description: ModelDescription, plan: Plan) -> Refu
             f"serve yet: log it again with MLflow {oldest} or later"
         )
     python = minor(description.python_version)
-    if plan.base == "host" and python != _HOST_PYTHON:
+    if python != _HOST_PYTHON:  # whose bytecode the environment gets, whatever the base is
         return Refused(
-            f"{subject} was made with Python {python}, and the base of {plan.service} has Python "
-            f"{_HOST_PYTHON}: log it from Python {_HOST_PYTHON}, or run Laurel on Python {python}"
+            f"{subject} was made with Python {python}, and environments are installed by the "
+            f"Python {_HOST_PYTHON} that runs Laurel: log it from Python {_HOST_PYTHON}, or run "
+            f"Laurel on Python {python}"
         )
     for line in description.requirements:
         if not _PLAIN.match(line) or " --" in line:

@@ -91,7 +91,7 @@ class Provided:
         """Run the base's interpreter with nothing of this host in reach, in a bare root."""
         return subprocess.run(
             ["unshare", "-r", "chroot", str(self.root), self.base.python, *arguments],  # noqa: S607 - util-linux
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self.base.env},
+            env={**self.base.env, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             capture_output=True,
             text=True,
             check=False,

@@ -123,19 +123,25 @@ def test_mlflows_server_is_no_choice_for_models_before_it_had_fastapi(
     assert "serves models from 2.21 on" in refusal(model, Resolver(mlserver="a clash"))
 
 
-def test_another_python_than_the_hosts_is_refused(model: DescribedModel) -> None:
+@pytest.mark.parametrize("base", ["host", "python@sha256:" + "0" * 64])
+def test_another_python_than_the_one_that_installs_is_refused_on_every_base(
+    model: DescribedModel, base: str
+) -> None:
     model = saying(model, python_version="3.9.18")
-    reason = refusal(model, Resolver())
-    assert f"made with Python 3.9, and the base of fraud has Python {HOST}" in reason
+    reason = refusal(model, Resolver(), replace(PLAN, base=base))
+    assert f"made with Python 3.9, and environments are installed by the Python {HOST}" in reason
+    assert reason.endswith(f"log it from Python {HOST}, or run Laurel on Python 3.9")
 
 
-def test_python_3_13_gets_mlflows_server(model: DescribedModel) -> None:
+def test_python_3_13_gets_mlflows_server(
+    model: DescribedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.steps.lock._HOST_PYTHON", "3.13")
     model = saying(model, python_version="3.13.1")
-    plan = replace(PLAN, base="python@sha256:" + "0" * 64)
     resolver = Resolver()
-    assert locked(model, resolver, plan).runtime == "mlflow"
+    assert locked(model, resolver).runtime == "mlflow"
     assert resolver.asked[0][2] == "3.13"
-    asked_for = replace(plan, runtime="mlserver")
+    asked_for = replace(PLAN, runtime="mlserver")
     assert "runtime mlserver has no release" in refusal(model, Resolver(), asked_for)
 
 
