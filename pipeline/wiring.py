@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from pipeline.adapters.bases import Bases
 from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.envoy_metrics import EnvoyMetrics
 from pipeline.adapters.host_base import HostBase
+from pipeline.adapters.image_base import ImageBase
 from pipeline.adapters.layer_builder import LayerBuilder
 from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
@@ -23,9 +25,12 @@ from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
 from pipeline.adapters.remembered_locks import RememberedLocks
 from pipeline.adapters.remote_registry import RemoteRegistry
+from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.distribution.credentials import Credentials as RegistryLogins
+from pipeline.distribution.transport import Transport
+from pipeline.distribution.credentials import Credentials as RegistryCredentials
 from pipeline.distribution.transport import Transport
 from pipeline.domain.policy import TrustPolicy
 from pipeline.errors import ConfigurationError
@@ -115,7 +120,7 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
         models=models,
         artifacts=MlflowArtifacts(mlflow),
         resolver=resolver,
-        builder=LayerBuilder(HostBase(store), LockEnvironments(resolver, store)),
+        builder=LayerBuilder(_bases(settings, store), LockEnvironments(resolver, store)),
         images=images,
         runner=LocalRunner(rootfs, isolated=isolated),
         signer=signer(settings),
@@ -190,6 +195,20 @@ def _local(settings: Settings, images: ImageRegistry) -> tuple[LocalServing, Fro
     rootfs = RootfsCache(cache_folder(settings) / "unpacked", images)
     isolated = settings.serving.isolation == "namespaces"
     return LocalServing(Supervisor(front, rootfs, isolated=isolated), front, rootfs), front, rootfs
+
+
+def _bases(settings: Settings, store: LayerStore) -> Bases:
+    """Make what images stand on; where they go into a layout, foreign bases are fetched there."""
+    elsewhere = _remote(settings) if settings.registry.folder is not None else None
+    return Bases(HostBase(store), ImageBase(cache_folder(settings) / "bases", elsewhere))
+
+
+def _remote(settings: Settings) -> RemoteRegistry:
+    registry = settings.registry
+    transport = Transport(
+        RegistryCredentials(), ca_file=registry.ca_file, plain_http=registry.plain_http
+    )
+    return RemoteRegistry(transport)
 
 
 def _mlflow(settings: Settings) -> MlflowRest:
