@@ -15,6 +15,7 @@ from pipeline.domain.references import Digest, ImageRef
 from pipeline.domain.serving import Readiness, ServiceState
 from pipeline.errors import ForbiddenError, PermanentError, UnavailableError
 from pipeline.promote import STEPS
+from pipeline.transfer import copy_image
 from pipeline.trust.keys import PrivateKey
 from tests.fakes.metrics import Behaviour
 from tests.unit.promotion_scene import MODEL, PLAN, SERVICE, InMemoryCheckpoints, Scene, scene
@@ -213,6 +214,96 @@ def test_rebuild_makes_a_new_image_and_a_new_canary(serving: Scene) -> None:
     first, second = serving.promotions
     assert second.image != first.image
     assert serving.target.shifts == [10, 50]
+
+
+def test_the_same_version_again_asks_the_registry_one_thing_to_find_its_image(
+    serving: Scene,
+) -> None:
+    asked: list[int] = []
+    for step in ("recall", "verify"):
+        serving.at_step(step, lambda: asked.append(serving.images.requests))
+    serving.promote(1)
+    assert asked[1] - asked[0] == 1
+
+
+def test_a_base_refresh_arrives_as_a_canary_like_any_other(serving: Scene) -> None:
+    serving.plan = replace(PLAN, base=f"python:3.11-slim@{Digest.of(b'a newer base')}")
+    assert serving.promote(1).phase is Phase.SUCCEEDED
+    first, second = serving.promotions
+    assert (first.model, first.artifact_digest) == (second.model, second.artifact_digest)
+    assert first.base_digest != second.base_digest
+    assert first.image != second.image
+    assert serving.target.shifts == [10, 50]
+    assert {"build", "smoke", "sign", "verify", "canary"} <= set(serving.steps())
+
+
+def test_a_bad_base_refresh_goes_back_to_the_image_on_the_old_base(serving: Scene) -> None:
+    refuse_canary(serving)
+    serving.plan = replace(PLAN, base=f"python:3.11-slim@{Digest.of(b'a newer base')}")
+    assert serving.promote(1).phase is Phase.FAILED
+    state = serving.target.observe(SERVICE)
+    assert (state.stable and state.stable.image, state.canary) == (
+        serving.promotions[0].image,
+        None,
+    )
+
+
+PROD = replace(PLAN, repository="prod/fraud", copy_from="ml/fraud")
+
+
+def test_an_image_built_for_another_repository_is_copied_verified_and_rolled_out(
+    serving: Scene,
+) -> None:
+    reads = serving.files.read_files
+    serving.target.services.clear()
+    serving.plan = PROD
+    assert serving.promote(1).phase is Phase.SUCCEEDED
+    staged, copied = (promotion.image for promotion in serving.promotions)
+    assert staged is not None
+    assert copied == ImageRef("prod/fraud", staged.digest)
+    assert serving.files.read_files == reads
+    assert not {"describe", "lock", "build", "smoke", "sign"} & set(serving.steps())
+    tagged = serving.images.tagged
+    assert {digest for (name, _), digest in tagged.items() if name == "prod/fraud"} == {
+        staged.digest
+    }
+
+
+def test_a_rollback_returns_to_an_image_that_was_copied(serving: Scene) -> None:
+    serving.plan = PROD
+    for version in (1, 2):
+        assert serving.promote(version).phase is Phase.SUCCEEDED
+    assert serving.roll_back_to(serving.promotions[1].image).phase is Phase.SUCCEEDED
+    assert serving.serves == (1, 0)
+
+
+def test_an_image_copied_by_hand_from_a_third_repository_is_refused(serving: Scene) -> None:
+    image = serving.promotions[0].image
+    assert image is not None
+    for repository in ("third/fraud", "prod/fraud"):
+        copy_image(image, repository, registry=serving.images)
+    serving.images.tagged.update(
+        {
+            ("prod/fraud", tag): digest
+            for (_, tag), digest in serving.images.tagged.items()
+            if tag.startswith("laurel-")
+        }
+    )
+    serving.plan = replace(PROD, copy_from="staging/fraud")
+    ended = serving.promote(1)
+    assert ended.phase is Phase.FAILED
+    assert "its repository is ml/fraud, wanted is prod/fraud or staging/fraud" in ended.reason
+    assert serving.serves == (1, 0)
+    assert "deploy" not in serving.steps()
+
+
+def test_without_copy_from_no_copy_is_trusted(serving: Scene) -> None:
+    serving.plan = PROD
+    serving.promote(1)
+    serving.plan = replace(PROD, copy_from="")
+    ended = serving.promote(1)
+    assert ended.phase is Phase.FAILED
+    assert "its repository is ml/fraud, wanted is prod/fraud;" in ended.reason
 
 
 @pytest.mark.parametrize("on_return", list(OnReturn))

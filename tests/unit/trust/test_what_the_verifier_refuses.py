@@ -15,6 +15,7 @@ from pipeline.domain.oci import EMPTY_JSON, IMAGE_MANIFEST, SIGSTORE_BUNDLE, Des
 from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.image.manifest import EMPTY, Manifest, parse_manifest
+from pipeline.transfer import copy_image
 from pipeline.trust.attachments import MAX_REFERRERS, attach
 from pipeline.trust.shapes import MAX_DOCUMENT
 from pipeline.trust.statements import COSIGN_SIGN, SLSA_PROVENANCE, Statement, signature_statement
@@ -542,3 +543,21 @@ def signed_provenance(bench: Bench) -> dict[str, Any]:
 def attest_provenance(bench: Bench, predicate: dict[str, Any]) -> None:
     statement = Statement(bench.image.digest, SLSA_PROVENANCE, predicate)
     bench.attach(bench.signer.sign_statement(statement.encode()), SLSA_PROVENANCE)
+
+
+@pytest.mark.parametrize(
+    ("copy_from", "trusted"),
+    [((), False), (("third/fraud",), False), (("third/fraud", "ml/fraud"), True)],
+    ids=["nowhere", "elsewhere", "where it was made"],
+)
+def test_a_copy_counts_only_where_copies_may_come_from(
+    complete: Bench, copy_from: tuple[str, ...], *, trusted: bool
+) -> None:
+    copy = copy_image(complete.image, "prod/fraud", registry=complete.registry)
+    examination = examine(
+        copy, registry=complete.registry, policy=complete.policy, copy_from=copy_from
+    )
+    assert (examination.trusted is not None) == trusted
+    if not trusted:
+        wanted = " or ".join(("prod/fraud", *copy_from))
+        assert f"its repository is ml/fraud, wanted is {wanted}" in examination.refusal().reason
