@@ -25,12 +25,9 @@ from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
 from pipeline.adapters.remembered_locks import RememberedLocks
 from pipeline.adapters.remote_registry import RemoteRegistry
-from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.distribution.credentials import Credentials as RegistryLogins
-from pipeline.distribution.transport import Transport
-from pipeline.distribution.credentials import Credentials as RegistryCredentials
 from pipeline.distribution.transport import Transport
 from pipeline.domain.policy import TrustPolicy
 from pipeline.errors import ConfigurationError
@@ -64,11 +61,7 @@ def open_ledger(settings: Settings) -> "Ledger":
 def open_images(settings: Settings) -> ImageRegistry:
     """Open the image registry."""
     registry = settings.registry
-    if registry.folder is not None:
-        return LayoutRegistry(registry.folder)
-    return RemoteRegistry(
-        Transport(RegistryLogins(), ca_file=registry.ca_file, plain_http=registry.plain_http)
-    )
+    return _remote(settings) if registry.folder is None else LayoutRegistry(registry.folder)
 
 
 def signer(settings: Settings) -> KeyFileSigner:
@@ -206,7 +199,7 @@ def _bases(settings: Settings, store: LayerStore) -> Bases:
 def _remote(settings: Settings) -> RemoteRegistry:
     registry = settings.registry
     transport = Transport(
-        RegistryCredentials(), ca_file=registry.ca_file, plain_http=registry.plain_http
+        RegistryLogins(), ca_file=registry.ca_file, plain_http=registry.plain_http
     )
     return RemoteRegistry(transport)
 
