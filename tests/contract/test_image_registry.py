@@ -1,379 +1,270 @@
-"""What every image registry promises; the layout's own promises come after."""
+"""What every image registry promises: the embedded layout, and real registries of every kind."""
 
-import json
-import multiprocessing
-import os
-import subprocess
-import sys
+import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.domain.content import Content
-from pipeline.domain.oci import IMAGE_INDEX, IMAGE_MANIFEST, SIGSTORE_BUNDLE, Descriptor
+from pipeline.domain.oci import IMAGE_MANIFEST, SIGSTORE_BUNDLE, Descriptor
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
-from pipeline.errors import (
-    CorruptedError,
-    ForbiddenError,
-    InvalidReferenceError,
-    NotFoundError,
-)
-from pipeline.image.canonical import LIMIT
+from pipeline.errors import CorruptedError, InvalidReferenceError, NotFoundError
 from pipeline.image.manifest import EMPTY, EMPTY_CONFIG, Manifest
 from pipeline.image.referrers import fallback_tag, referrer_manifest
 from pipeline.ports import ImageRegistry
 from tests.fakes.image_registry import InMemoryRegistry
+from tests.servers.registry_client import client_of
 
-REPOSITORY = "ml/fraud"
+REMOTE = ("plain", "htpasswd", "token", "tls", "ociserver", "odd")
 IMAGE = Manifest(EMPTY, (), {"kind": "image"}).to_bytes()
+NEWER = Manifest(EMPTY, (), {"kind": "newer"}).to_bytes()
 SUBJECT = Descriptor(IMAGE_MANIFEST, Digest.of(IMAGE), len(IMAGE))
+NOT_A_TAG = ["", "a/b", "a:b", "-a", "a" * 129, "a\n", "../a"]
 
 
-@pytest.fixture(params=["fake", "layout"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path) -> ImageRegistry:
-    return InMemoryRegistry() if request.param == "fake" else LayoutRegistry(tmp_path / "images")
+@dataclass(frozen=True)
+class Images:
+    """A registry of one kind, and two repositories and some bytes that no other test uses."""
+
+    kind: str
+    registry: ImageRegistry
+    repository: str
+    other: str
+    content: bytes
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.content)
+
+    def push_image(self, content: bytes = IMAGE, tag: str | None = None) -> Digest:
+        self.registry.push_blob(self.repository, Content.of(EMPTY_CONFIG))
+        return self.registry.push_manifest(self.repository, content, IMAGE_MANIFEST, tag=tag)
+
+    def attach(self, name: str) -> Descriptor:
+        """Attach a bundle to the image; return how it is to be listed."""
+        blob = self.registry.push_blob(self.repository, Content.of(name.encode()))
+        bundle = Descriptor(SIGSTORE_BUNDLE, blob.digest, blob.size)
+        content = referrer_manifest(SUBJECT, bundle, {"name": name}).to_bytes()
+        digest = self.registry.push_manifest(self.repository, content, IMAGE_MANIFEST)
+        says = EMPTY.media_type if self.kind == "odd" else SIGSTORE_BUNDLE
+        return Descriptor(IMAGE_MANIFEST, digest, len(content), says, {"name": name})
+
+    def referrers(self) -> set[Digest]:
+        return {found.digest for found in self.registry.referrers(self.repository, SUBJECT.digest)}
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> LayoutRegistry:
-    return LayoutRegistry(tmp_path / "images")
+REAL = tuple(pytest.param(kind, marks=pytest.mark.xdist_group("registries")) for kind in REMOTE)
 
 
-def push_image(registry: ImageRegistry, tag: str | None = None) -> Digest:
-    registry.push_blob(REPOSITORY, Content.of(EMPTY_CONFIG))
-    return registry.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST, tag=tag)
+@contextmanager
+def opened(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Images]:
+    name = f"t{secrets.token_hex(6)}"
+    content = f"content of {name}".encode()
+    if kind in REMOTE:
+        server = request.getfixturevalue(kind if kind == "ociserver" else f"{kind}_registry")
+        at = f"{server.host}/{name}"
+        with client_of(server, folder) as client:
+            yield Images(kind, client, f"{at}/fraud", f"{at}/other", content)
+    else:
+        made = InMemoryRegistry() if kind == "fake" else LayoutRegistry(folder / "images")
+        yield Images(kind, made, "ml/fraud", "ml/other", content)
 
 
-def about(subject: Descriptor, name: str) -> bytes:
-    bundle = Descriptor(SIGSTORE_BUNDLE, Digest.of(name.encode()), len(name))
-    return referrer_manifest(subject, bundle, {"name": name}).to_bytes()
+@pytest.fixture(params=["fake", "layout", *REAL])
+def images(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Images]:
+    with opened(request.param, request, tmp_path) as images:
+        yield images
 
 
-def test_a_pushed_blob_is_there_and_read_back(registry: ImageRegistry) -> None:
-    blob = registry.push_blob(REPOSITORY, Content(lambda: iter([b"con", b"tent"]), 7))
-    assert blob == Blob(Digest.of(b"content"), 7)
-    assert registry.blob(REPOSITORY, blob.digest) == blob
-    assert b"".join(registry.read_blob(REPOSITORY, blob.digest)) == b"content"
+@pytest.fixture(params=["layout", *REAL])
+def real_images(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Images]:
+    with opened(request.param, request, tmp_path) as images:
+        yield images
 
 
-def test_pushing_a_blob_again_changes_nothing(registry: ImageRegistry) -> None:
-    assert registry.push_blob(REPOSITORY, Content.of(b"x")) == registry.push_blob(
-        REPOSITORY, Content(lambda: [b"", b"x"], 1)
+@pytest.fixture(params=REAL)
+def remote_images(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Images]:
+    with opened(request.param, request, tmp_path) as images:
+        yield images
+
+
+def test_a_pushed_blob_is_there_and_read_back(images: Images) -> None:
+    registry, repository, content = images.registry, images.repository, images.content
+    parts = [content[:3], content[3:]]
+    blob = registry.push_blob(repository, Content(lambda: iter(parts), len(content)))
+    assert blob == Blob(images.digest, len(content))
+    assert registry.blob(repository, blob.digest) == blob
+    assert b"".join(registry.read_blob(repository, blob.digest)) == content
+
+
+def test_a_large_blob_is_read_back_as_it_was_pushed(images: Images) -> None:
+    parts = [images.content, bytes(1 << 20), bytes(300_000), images.content]
+    whole = b"".join(parts)
+    blob = images.registry.push_blob(images.repository, Content(lambda: iter(parts), len(whole)))
+    assert blob == Blob(Digest.of(whole), len(whole))
+    assert b"".join(images.registry.read_blob(images.repository, blob.digest)) == whole
+
+
+def test_a_blob_of_no_bytes_is_a_blob(images: Images) -> None:
+    blob = images.registry.push_blob(images.repository, Content(lambda: (), 0))
+    assert blob == Blob(Digest.of(b""), 0)
+    assert b"".join(images.registry.read_blob(images.repository, blob.digest)) == b""
+
+
+def test_pushing_a_blob_again_changes_nothing(images: Images) -> None:
+    registry, repository, content = images.registry, images.repository, images.content
+    assert registry.push_blob(repository, Content.of(content)) == registry.push_blob(
+        repository, Content(lambda: [b"", content], len(content))
     )
 
 
-def test_a_blob_that_nobody_pushed_is_not_there(registry: ImageRegistry) -> None:
-    assert registry.blob(REPOSITORY, Digest.of(b"content")) is None
+def test_a_blob_that_nobody_pushed_is_not_there(images: Images) -> None:
+    assert images.registry.blob(images.repository, images.digest) is None
     with pytest.raises(NotFoundError):
-        list(registry.read_blob(REPOSITORY, Digest.of(b"content")))
+        list(images.registry.read_blob(images.repository, images.digest))
 
 
-def test_a_stream_that_breaks_is_no_blob(registry: ImageRegistry) -> None:
+@pytest.mark.parametrize("size", [8, 3 << 20], ids=["small", "large"])
+def test_a_stream_that_breaks_is_no_blob(images: Images, size: int) -> None:
+    half = images.content.ljust(size // 2, b".")
+
     def broken() -> Iterator[bytes]:
-        yield b"half"
+        yield half
         raise CorruptedError("read", "it", "it ended")
 
-    with pytest.raises(CorruptedError):
-        registry.push_blob(REPOSITORY, Content(broken, 8))
-    assert registry.blob(REPOSITORY, Digest.of(b"half")) is None
+    with pytest.raises(CorruptedError, match="it ended"):
+        images.registry.push_blob(images.repository, Content(broken, 2 * len(half)))
+    assert images.registry.blob(images.repository, Digest.of(half)) is None
 
 
+@pytest.mark.parametrize("padding", [0, 2 << 20], ids=["small", "large"])
 @pytest.mark.parametrize(
-    ("size", "digest"),
-    [(6, None), (8, None), (7, Digest.of(b"tampered"))],
+    ("more", "digest"),
+    [(-1, None), (1, None), (0, Digest.of(b"tampered"))],
     ids=["more bytes", "fewer bytes", "other bytes"],
 )
 def test_bytes_that_are_not_what_they_say_are_no_blob(
-    registry: ImageRegistry, size: int, digest: Digest | None
+    images: Images, more: int, digest: Digest | None, padding: int
 ) -> None:
+    content = images.content + bytes(padding)
     with pytest.raises(CorruptedError):
-        registry.push_blob(REPOSITORY, Content(lambda: [b"content"], size, digest))
-    assert registry.blob(REPOSITORY, Digest.of(b"content")) is None
+        images.registry.push_blob(
+            images.repository, Content(lambda: [content], len(content) + more, digest)
+        )
+    for part in (content, content[:-1]):
+        assert images.registry.blob(images.repository, Digest.of(part)) is None
 
 
-def test_a_blob_of_another_repository_is_taken_over_without_its_bytes(
-    registry: ImageRegistry,
-) -> None:
-    blob = registry.push_blob(REPOSITORY, Content.of(b"content"))
-    assert registry.mount("ml/other", blob.digest, REPOSITORY) == blob
-    assert registry.blob("ml/other", blob.digest) == blob
-    assert b"".join(registry.read_blob("ml/other", blob.digest)) == b"content"
+def test_a_blob_of_another_repository_is_taken_over_without_its_bytes(images: Images) -> None:
+    blob = images.registry.push_blob(images.repository, Content.of(images.content))
+    mounted = images.registry.mount(images.other, blob.digest, images.repository)
+    assert mounted == (None if images.kind == "odd" else blob)  # that one cannot
+    assert images.registry.blob(images.other, blob.digest) == blob
+    assert b"".join(images.registry.read_blob(images.other, blob.digest)) == images.content
 
 
-def test_a_blob_that_is_not_there_cannot_be_taken_over(registry: ImageRegistry) -> None:
-    assert registry.mount("ml/other", Digest.of(b"content"), REPOSITORY) is None
-    assert registry.blob("ml/other", Digest.of(b"content")) is None
+def test_a_blob_that_is_not_there_cannot_be_taken_over(images: Images) -> None:
+    assert images.registry.mount(images.other, images.digest, images.repository) is None
+    assert images.registry.blob(images.other, images.digest) is None
 
 
-def test_tags_are_listed_for_each_repository(registry: ImageRegistry) -> None:
-    assert registry.tags(REPOSITORY) == ()
+def test_tags_are_listed_for_each_repository(images: Images) -> None:
+    assert images.registry.tags(images.repository) == ()
     for tag in ("two", "one"):
-        push_image(registry, tag)
-    assert registry.tags(REPOSITORY) == ("one", "two")
-    assert registry.tags("ml/fra") == ()
+        images.push_image(tag=tag)
+    assert images.registry.tags(images.repository) == ("one", "two")
+    assert images.registry.tags(images.repository[:-1]) == ()
 
 
-def test_a_deleted_manifest_is_gone_with_its_tags(registry: ImageRegistry) -> None:
-    newer = Manifest(EMPTY, (), {"kind": "newer"}).to_bytes()
-    push_image(registry, "one")
-    registry.push_manifest(REPOSITORY, newer, IMAGE_MANIFEST, tag="two")
+def test_a_deleted_manifest_is_gone_with_its_tags(images: Images) -> None:
+    registry, repository = images.registry, images.repository
+    images.push_image(tag="one")
+    images.push_image(NEWER, tag="two")
     for _ in range(2):
-        registry.delete(REPOSITORY, SUBJECT.digest)
-    assert registry.manifest(REPOSITORY, SUBJECT.digest.value) is None
-    assert registry.manifest(REPOSITORY, "one") is None
-    assert registry.tags(REPOSITORY) == ("two",)
-    assert registry.manifest(REPOSITORY, "two") == newer
+        registry.delete(repository, SUBJECT.digest)
+    assert registry.manifest(repository, SUBJECT.digest.value) is None
+    assert registry.manifest(repository, "one") is None
+    assert registry.tags(repository) == ("two",)
+    assert registry.manifest(repository, "two") == NEWER
 
 
-def test_a_local_file_is_pushed_under_its_digest(registry: ImageRegistry, tmp_path: Path) -> None:
-    (tmp_path / "layer").write_bytes(b"content")
+def test_a_local_file_is_pushed_under_its_digest(images: Images, tmp_path: Path) -> None:
+    (tmp_path / "layer").write_bytes(images.content)
     for _ in range(2):
-        pushed = registry.push_file(REPOSITORY, tmp_path / "layer", Digest.of(b"content"))
-        assert pushed == Blob(Digest.of(b"content"), 7)
-    assert b"".join(registry.read_blob(REPOSITORY, Digest.of(b"content"))) == b"content"
+        pushed = images.registry.push_file(images.repository, tmp_path / "layer", images.digest)
+        assert pushed == Blob(images.digest, len(images.content))
+    read = images.registry.read_blob(images.repository, images.digest)
+    assert b"".join(read) == images.content
 
 
-def test_a_local_file_that_changed_is_not_pushed(registry: ImageRegistry, tmp_path: Path) -> None:
+def test_a_local_file_that_changed_is_not_pushed(images: Images, tmp_path: Path) -> None:
     (tmp_path / "layer").write_bytes(b"tampered")
     with pytest.raises(CorruptedError):
-        registry.push_file(REPOSITORY, tmp_path / "layer", Digest.of(b"content"))
-    assert registry.blob(REPOSITORY, Digest.of(b"content")) is None
+        images.registry.push_file(images.repository, tmp_path / "layer", images.digest)
+    assert images.registry.blob(images.repository, images.digest) is None
 
 
-def test_a_manifest_is_read_by_digest_and_by_tag_in_its_own_repository(
-    registry: ImageRegistry,
-) -> None:
-    digest = registry.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST, tag="one")
+def test_a_local_file_that_is_not_there_is_not_pushed(real_images: Images, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="layer"):
+        real_images.registry.push_file(
+            real_images.repository, tmp_path / "layer", real_images.digest
+        )
+
+
+def test_a_manifest_is_read_by_digest_and_by_tag_in_its_own_repository(images: Images) -> None:
+    registry, repository = images.registry, images.repository
+    digest = images.push_image(tag="one")
     assert digest == SUBJECT.digest
-    assert registry.manifest(REPOSITORY, "one") == IMAGE
-    assert registry.manifest(REPOSITORY, digest.value) == IMAGE
-    assert registry.manifest(REPOSITORY, "two") is None
-    assert registry.manifest(REPOSITORY, Digest.of(b"").value) is None
-    assert registry.manifest("ml/other", digest.value) is None
-    assert registry.manifest("ml/other", "one") is None
+    assert registry.manifest(repository, "one") == IMAGE
+    assert registry.manifest(repository, digest.value) == IMAGE
+    assert registry.manifest(repository, "two") is None
+    assert registry.manifest(repository, Digest.of(b"").value) is None
+    assert registry.manifest(images.other, digest.value) is None
+    assert registry.manifest(images.other, "one") is None
 
 
-def test_a_tag_moves_and_what_it_named_stays(registry: ImageRegistry) -> None:
-    newer = Manifest(EMPTY, (), {"kind": "newer"}).to_bytes()
-    registry.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST, tag="one")
-    registry.push_manifest(REPOSITORY, newer, IMAGE_MANIFEST, tag="one")
-    assert registry.manifest(REPOSITORY, "one") == newer
-    assert registry.manifest(REPOSITORY, SUBJECT.digest.value) == IMAGE
+def test_a_tag_moves_and_what_it_named_stays(images: Images) -> None:
+    images.push_image(tag="one")
+    images.push_image(NEWER, tag="one")
+    assert images.registry.manifest(images.repository, "one") == NEWER
+    assert images.registry.manifest(images.repository, SUBJECT.digest.value) == IMAGE
 
 
-def test_referrers_are_found_from_the_image_each_once(registry: ImageRegistry) -> None:
-    registry.push_blob(REPOSITORY, Content.of(EMPTY_CONFIG))
-    registry.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST)
-    assert registry.referrers(REPOSITORY, SUBJECT.digest) == ()
-    one, two = about(SUBJECT, "one"), about(SUBJECT, "two")
-    for content in (one, two, two):
-        registry.push_manifest(REPOSITORY, content, IMAGE_MANIFEST)
-    assert registry.referrers(REPOSITORY, SUBJECT.digest) == tuple(
-        Descriptor(IMAGE_MANIFEST, Digest.of(c), len(c), SIGSTORE_BUNDLE, {"name": name})
-        for c, name in ((one, "one"), (two, "two"))
+def test_referrers_are_found_from_the_image_each_once(images: Images) -> None:
+    images.push_image()
+    assert images.registry.referrers(images.repository, SUBJECT.digest) == ()
+    attached = [images.attach(name) for name in ("one", "two", "two")]
+    found = images.registry.referrers(images.repository, SUBJECT.digest)
+    assert sorted(found, key=lambda each: each.digest) == sorted(
+        attached[:2], key=lambda each: each.digest
     )
-    assert registry.referrers("ml/other", SUBJECT.digest) == ()
+    assert images.registry.referrers(images.other, SUBJECT.digest) == ()
 
 
-def test_the_folder_is_an_image_layout(layout: LayoutRegistry, tmp_path: Path) -> None:
-    layout.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST, tag="one")
-    layout.push_manifest(REPOSITORY, about(SUBJECT, "signature"), IMAGE_MANIFEST)
-    root = tmp_path / "images"
-    assert json.loads((root / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
-    listed = json.loads((root / "index.json").read_bytes())["manifests"]
-    name = "org.opencontainers.image.ref.name"
-    assert {entry["annotations"][name]: entry["mediaType"] for entry in listed} == {
-        f"{REPOSITORY}@{SUBJECT.digest}": IMAGE_MANIFEST,
-        f"{REPOSITORY}:one": IMAGE_MANIFEST,
-        f"{REPOSITORY}@{Digest.of(about(SUBJECT, 'signature'))}": IMAGE_MANIFEST,
-        f"{REPOSITORY}:{fallback_tag(SUBJECT.digest)}": IMAGE_INDEX,
-    }
-    for entry in listed:
-        path = root / "blobs" / "sha256" / entry["digest"].removeprefix("sha256:")
-        assert Digest.of(path.read_bytes()).value == entry["digest"]
-        assert path.stat().st_size == entry["size"]
+def test_a_deleted_referrer_is_not_listed_any_more(remote_images: Images) -> None:
+    remote_images.push_image(tag="one")
+    one, two = remote_images.attach("one"), remote_images.attach("two")
+    remote_images.registry.delete(remote_images.repository, one.digest)
+    assert remote_images.referrers() == {two.digest}
+    remote_images.registry.delete(remote_images.repository, two.digest)
+    assert remote_images.referrers() == set()
+    assert fallback_tag(SUBJECT.digest) not in remote_images.registry.tags(remote_images.repository)
+    assert remote_images.registry.manifest(remote_images.repository, "one") == IMAGE
 
 
-def test_what_another_process_pushed_is_seen(layout: LayoutRegistry, tmp_path: Path) -> None:
-    other = LayoutRegistry(tmp_path / "images")
-    other.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST, tag="one")
-    assert layout.manifest(REPOSITORY, "one") == IMAGE
+@pytest.mark.parametrize("tag", NOT_A_TAG)
+def test_no_registry_is_asked_for_what_is_no_tag(real_images: Images, tag: str) -> None:
+    for reference in (tag, f"sha256:{tag}"):
+        with pytest.raises(InvalidReferenceError):
+            real_images.registry.manifest(real_images.repository, reference)
 
 
-def test_a_local_file_is_linked_and_not_copied(layout: LayoutRegistry, tmp_path: Path) -> None:
-    (tmp_path / "layer").write_bytes(b"content")
-    digest = layout.push_file(REPOSITORY, tmp_path / "layer", Digest.of(b"content")).digest
-    assert (tmp_path / "images/blobs/sha256" / digest.hex).samefile(tmp_path / "layer")
-
-
-def test_where_links_cannot_be_had_a_local_file_is_copied(
-    layout: LayoutRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def other_file_system(*_: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    (tmp_path / "layer").write_bytes(b"content")
-    monkeypatch.setattr(os, "link", other_file_system)
-    layout.push_file(REPOSITORY, tmp_path / "layer", Digest.of(b"content"))
-    assert b"".join(layout.read_blob(REPOSITORY, Digest.of(b"content"))) == b"content"
-
-
-def test_two_that_link_the_same_layer_at_once_both_succeed(
-    layout: LayoutRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def faster(path: Path, target: Path) -> None:
-        target.write_bytes(path.read_bytes())
-        raise FileExistsError
-
-    (tmp_path / "layer").write_bytes(b"content")
-    monkeypatch.setattr(os, "link", faster)
-    pushed = layout.push_file(REPOSITORY, tmp_path / "layer", Digest.of(b"content"))
-    assert layout.blob(REPOSITORY, pushed.digest) == pushed
-
-
-def test_tampered_bytes_are_never_passed_on_as_good(layout: LayoutRegistry, tmp_path: Path) -> None:
-    blob = layout.push_blob(REPOSITORY, Content.of(b"content"))
-    digest = layout.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST)
-    for tampered in (blob.digest, digest):
-        path = tmp_path / "images/blobs/sha256" / tampered.hex
-        path.unlink()
-        path.write_bytes(b"tampered")
-    with pytest.raises(CorruptedError, match="remove it"):
-        list(layout.read_blob(REPOSITORY, blob.digest))
-    with pytest.raises(CorruptedError):
-        layout.manifest(REPOSITORY, digest.value)
-
-
-def test_a_manifest_larger_than_any_is_not_read(layout: LayoutRegistry, tmp_path: Path) -> None:
-    digest = layout.push_manifest(REPOSITORY, b"{}", IMAGE_INDEX)
-    stored = tmp_path / "images" / "blobs" / "sha256" / digest.hex
-    stored.chmod(0o600)
-    os.truncate(stored, LIMIT + 1)
-    with pytest.raises(CorruptedError, match=f"{LIMIT + 1} bytes"):
-        layout.manifest(REPOSITORY, digest.value)
-
-
-def test_a_broken_index_says_so(layout: LayoutRegistry, tmp_path: Path) -> None:
-    (tmp_path / "images/index.json").write_text("{")
-    with pytest.raises(CorruptedError, match="image index"):
-        layout.manifest(REPOSITORY, "one")
-
-
-def test_an_index_may_grow_beyond_what_a_manifest_may(
-    layout: LayoutRegistry, tmp_path: Path
-) -> None:
-    kept = layout.push_manifest(REPOSITORY, b"{}", IMAGE_INDEX, tag="kept")
-    path = tmp_path / "images/index.json"
-    index = json.loads(path.read_bytes())
-    listed = index["manifests"][0]
-    names = (f"{REPOSITORY}:{'x' * 120}-{n}" for n in range(20_000))
-    index["manifests"] += [
-        {**listed, "annotations": {"org.opencontainers.image.ref.name": name}} for name in names
-    ]
-    path.write_text(json.dumps(index))
-    assert path.stat().st_size > LIMIT
-    assert layout.manifest(REPOSITORY, "kept") == b"{}"
-    assert layout.push_manifest(REPOSITORY, b"{}", IMAGE_INDEX, tag="another") == kept
-
-
-def test_an_index_of_another_tool_is_kept(layout: LayoutRegistry, tmp_path: Path) -> None:
-    digest = Digest.of(b"theirs").value
-    theirs = {"mediaType": IMAGE_MANIFEST, "digest": digest, "size": 6}
-    index = tmp_path / "images/index.json"
-    index.write_text(json.dumps({"schemaVersion": 2, "manifests": [theirs]}))
-    layout.push_manifest(REPOSITORY, IMAGE, IMAGE_MANIFEST)
-    assert digest in {entry["digest"] for entry in json.loads(index.read_bytes())["manifests"]}
-
-
-@pytest.mark.parametrize("tag", ["", "a/b", "a:b", "-a", "a" * 129, "a\n"])
-def test_what_is_no_tag_is_refused(layout: LayoutRegistry, tag: str) -> None:
+@pytest.mark.parametrize("name", ["../x", "A", "a//b"])
+def test_no_registry_is_asked_for_what_is_no_repository(real_images: Images, name: str) -> None:
     with pytest.raises(InvalidReferenceError):
-        layout.manifest(REPOSITORY, tag)
-    with pytest.raises(InvalidReferenceError):
-        layout.manifest(REPOSITORY, f"sha256:{tag}")
-
-
-@pytest.mark.parametrize("repository", ["../x", "A", "", "a//b"])
-def test_what_is_no_repository_is_refused(layout: LayoutRegistry, repository: str) -> None:
-    with pytest.raises(InvalidReferenceError):
-        layout.push_blob(repository, Content.of(b""))
-
-
-def test_uploads_that_nobody_ended_are_removed_after_a_day(tmp_path: Path) -> None:
-    uploads = tmp_path / "images/.uploads"
-    uploads.mkdir(parents=True)
-    for name, age in (("abandoned", 2), ("under-way", 2_000_000_000)):
-        (uploads / name).write_bytes(b"half")
-        os.utime(uploads / name, (age, age))
-    (uploads / "gone").symlink_to("nowhere")
-    LayoutRegistry(tmp_path / "images")
-    assert {path.name for path in uploads.iterdir()} == {"under-way", "gone"}
-
-
-def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(Exception, match="could not make an image layout") as caught:
-        LayoutRegistry(tmp_path / "file")
-    assert not isinstance(caught.value, ForbiddenError)
-
-
-def push_many(root: Path, name: str, start: object) -> None:
-    start.wait()  # type: ignore[attr-defined] # a multiprocessing.Event, which typeshed makes no type of
-    layout = LayoutRegistry(root)
-    for number in range(10):
-        content = Manifest(EMPTY, (), {"by": f"{name}-{number}"}).to_bytes()
-        layout.push_manifest(REPOSITORY, content, IMAGE_MANIFEST, tag=f"{name}-{number}")
-        layout.push_manifest(REPOSITORY, about(SUBJECT, f"{name}-{number}"), IMAGE_MANIFEST)
-
-
-def test_several_processes_write_and_nothing_is_lost(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    start = context.Event()
-    root = tmp_path / "images"
-    writers = [context.Process(target=push_many, args=(root, f"w{n}", start)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    start.set()
-    for writer in writers:
-        writer.join()
-    layout = LayoutRegistry(root)
-    wanted = {f"w{n}-{number}" for n in range(4) for number in range(10)}
-    assert all(layout.manifest(REPOSITORY, tag) for tag in wanted)
-    listed = {found.annotations["name"] for found in layout.referrers(REPOSITORY, SUBJECT.digest)}
-    assert listed == wanted
-
-
-def test_a_disk_that_is_full_ends_the_push_and_leaves_what_was_there(tmp_path: Path) -> None:
-    """A file system of 1 MiB of its own: the real errno, from the real kernel."""
-    script = f"""
-import pathlib, sys
-sys.path.insert(0, {str(Path.cwd())!r})
-from pipeline.adapters.layout_registry import LayoutRegistry
-from pipeline.domain.content import Content
-from pipeline.errors import PermanentError
-layout = LayoutRegistry(pathlib.Path("images"))
-small = layout.push_blob("ml/fraud", Content.of(b"small"))
-try:
-    layout.push_blob("ml/fraud", Content(lambda: (bytes(65536) for _ in range(64)), 64 << 16))
-except PermanentError as error:
-    assert "the disk is full" in str(error), error
-    assert layout.blob("ml/fraud", small.digest) == small
-    assert not list(pathlib.Path("images/.uploads").iterdir())
-    print("full")
-"""
-    mounted = (
-        f"mount -t tmpfs -o size=1m none {tmp_path} && cd {tmp_path} && exec {sys.executable} -"
-    )
-    ran = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted],  # noqa: S607 - util-linux
-        input=script,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "unshare" in ran.stderr and not ran.stdout:
-        pytest.skip("needs user namespaces, which this machine denies; unit/image covers the errno")
-    assert ran.stdout == "full\n", ran.stderr
+        real_images.registry.push_blob(f"{real_images.repository}/{name}", Content.of(b""))
