@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipeline.ledger import Ledger
+    from pipeline.promote import Tools
     from pipeline.worker import Worker
 
 _LARGEST_SECRET = 4096
@@ -84,8 +85,8 @@ def build_target(settings: Settings) -> LocalServing:
     return _local(settings, open_images(settings))[0]
 
 
-def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = None) -> "Worker":
-    """Put a worker together.
+def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
+    """Put together everything that a promotion works with.
 
     Raises
     ------
@@ -94,8 +95,6 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
 
     """
     from pipeline.promote import Tools  # noqa: PLC0415 - a receiver needs no engine, nor do they
-    from pipeline.reconciler import Reconciler  # noqa: PLC0415 - as above
-    from pipeline.worker import Worker  # noqa: PLC0415 - as above
 
     isolated = settings.serving.isolation == "namespaces"
     if isolated and (why := why_no_isolation()) is not None:
@@ -106,11 +105,11 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
     clock = clock or SystemClock()
     images = open_images(settings)
     target, front, rootfs = _local(settings, images)
-    models = MlflowRegistry(mlflow := _mlflow(settings))
+    mlflow = _mlflow(settings)
     store = LayerStore(cache_folder(settings) / "layers")
     resolver = RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
-    tools = Tools(
-        models=models,
+    return Tools(
+        models=MlflowRegistry(mlflow),
         artifacts=MlflowArtifacts(mlflow),
         resolver=resolver,
         builder=LayerBuilder(_bases(settings, store), LockEnvironments(resolver, store)),
@@ -122,12 +121,20 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
         metrics=EnvoyMetrics(front),
         clock=clock,
     )
+
+
+def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = None) -> "Worker":
+    """Put a worker together; raises as :func:`build_tools` does."""
+    from pipeline.reconciler import Reconciler  # noqa: PLC0415 - a receiver needs neither
+    from pipeline.worker import Worker  # noqa: PLC0415 - as above
+
+    tools = build_tools(settings, clock)
     plans = settings.plans()
     poll = timedelta(seconds=settings.mlflow.poll)
     return Worker(
         ledger,
         tools,
-        Reconciler(ledger, models, plans, clock, poll),
+        Reconciler(ledger, tools.models, plans, tools.clock, poll),
         plans,
         checkpoints=settings.worker.engine,
         heavy=settings.worker.heavy,
