@@ -8,7 +8,7 @@ from pipeline.domain.references import names_registry, require_repository
 from pipeline.errors import InvalidReferenceError
 
 DOCKER_HUB = "registry-1.docker.io"
-_HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
+HUB_NAMES = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Place:
             raise InvalidReferenceError(
                 f"{repository!r} names no registry: write registry.example.com/{repository}"
             )
-        return cls(DOCKER_HUB if host in _HUB_NAMES else host, path)
+        return cls(DOCKER_HUB if host in HUB_NAMES else host, path)
 
     def __str__(self) -> str:
         return f"{self.host}/{self.path}"
@@ -70,7 +70,7 @@ class Request:
     body, size
         What is sent, and how many bytes that is; ``None``: nothing.
     patience
-        How many seconds the registry may be silent: it may hash or move gigabytes before it answers.
+        How many seconds the registry may be silent: it may hash gigabytes before it answers.
 
     """
 

@@ -1,0 +1,176 @@
+"""Connections to registries, kept open: one call goes out, one response comes back."""
+
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, SSLError
+
+from pipeline.distribution.addresses import Address
+from pipeline.errors import ConfigurationError, CorruptedError, PermanentError, UnavailableError
+
+_CONNECT = 5.0
+_SEND = 60.0
+_AT_ONCE = 16
+_WORTH_READING = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request as it goes over the wire; ``attempted`` and ``subject`` are for errors."""
+
+    method: str
+    address: Address
+    headers: Mapping[str, str]
+    attempted: str
+    subject: str
+    body: Callable[[], Iterable[bytes]] | None = None
+    size: int = 0
+    patience: float = 60.0
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Trust what the system trusts (``SSL_CERT_FILE`` is Python's own), and ``ca_file`` too."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise ConfigurationError(
+                f"registry.ca_file: {ca_file} holds no certificates in PEM that can be read"
+            ) from error
+    return context
+
+
+class Connections:
+    """Open connections, by host; a call takes one that is idle, or makes one."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._pools = urllib3.PoolManager(_AT_ONCE, maxsize=_AT_ONCE, ssl_context=context)
+        self._pools.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+
+    def send(self, call: Call) -> urllib3.BaseHTTPResponse:
+        """Send a call once; its response has not been read, and redirects are not followed.
+
+        Raises
+        ------
+        UnavailableError
+            Where nobody answers.
+        PermanentError
+            Where whoever answers has a certificate that nobody vouches for.
+        CorruptedError
+            Where the body is not as long as the call says.
+
+        """
+        address = call.address
+        pool = self._pools.connection_from_host(address.host, address.port, address.scheme)
+        headers = dict(call.headers)
+        if call.body is not None:
+            headers["Content-Length"] = str(call.size)
+        try:
+            return pool.urlopen(
+                call.method,
+                address.target,
+                body=None if call.body is None else _announced(call, call.body),
+                headers=headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,  # a target may begin with two slashes
+                timeout=urllib3.Timeout(connect=_CONNECT, read=call.patience),
+                preload_content=False,
+                decode_content=False,
+            )
+        except _SourceError as error:
+            raise error.cause from error.cause.__cause__
+        except HTTPError as error:
+            raise _no_answer(call, error) from error
+
+    def close(self) -> None:
+        """Close every connection that is idle."""
+        self._pools.clear()
+
+
+def let_go(response: urllib3.BaseHTTPResponse) -> None:
+    """Have done with a response: its connection is kept if little is left to read, else closed."""
+    left = response.length_remaining
+    try:
+        if left is not None and left <= _WORTH_READING:
+            response.read()
+    except HTTPError:
+        pass  # nobody wanted it
+    finally:
+        response.close()  # after the last byte the connection is in its pool, out of reach
+
+
+class _SourceError(Exception):
+    """Reading what should be sent failed: carries the error past urllib3, to which it is none."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def _announced(call: Call, body: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
+    """Read the body, and see to it that it has as many bytes as were announced."""
+    sent = 0
+    try:
+        for chunk in body():
+            sent += len(chunk)
+            if sent > call.size:
+                break
+            yield chunk
+    except (OSError, HTTPException, HTTPError) as error:
+        raise _SourceError(error) from error
+    if sent != call.size:
+        told = f"more than {call.size}" if sent > call.size else f"{sent} of {call.size}"
+        raise CorruptedError(
+            call.attempted, call.subject, f"what is sent has {told} bytes: it changed meanwhile"
+        )
+
+
+def _no_answer(call: Call, error: HTTPError) -> PermanentError | UnavailableError:
+    host = call.address.authority
+    cause = error.args[0] if isinstance(error, SSLError) and error.args else None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return PermanentError(
+            call.attempted,
+            host,
+            f"its certificate is not trusted ({cause.verify_message}): name the authority's file "
+            "in registry.ca_file",
+        )
+    return UnavailableError(
+        call.attempted, host, f"it does not answer ({type(cause or error).__name__})"
+    )
+
+
+class _Connection(HTTPConnection):
+    """A connection that is as patient with a registry that reads slowly as with one that thinks.
+
+    urllib3 has the time for connecting stand while a body is sent. Where the other side hangs up
+    meanwhile, it goes on to the response, which may have come first (413, say); TLS calls that by
+    other names.
+    """
+
+    def send(self, data: object) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(_SEND)
+        try:
+            super().send(data)  # type: ignore[arg-type]
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise BrokenPipeError from error
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
