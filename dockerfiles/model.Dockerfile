@@ -1,9 +1,9 @@
 # A model's image as the Docker Engine builds it (`builder: docker`; docs/docker-builder.md).
 #
-# Laurel sends the context and appends what belongs to one image: ENV and ENTRYPOINT; its labels go
-# beside it. In the context: install/ (wheels by hash, pip, the lock), model/ and serving/, each a
-# tree as it lies in the image. Nothing here needs a shell, so a base may have none, and no step
-# has a network.
+# Laurel sends the context, writes the path of the base's interpreter for "python3", and appends what
+# belongs to one image: ENV and ENTRYPOINT; labels go beside it. In the context: install/ (wheels by
+# hash, pip, the lock), model/ and serving/, each a tree as it lies in the image. Nothing here needs
+# a shell, so a base may have none, and no step has a network.
 
 # repository@sha256:…
 ARG BASE
@@ -12,8 +12,10 @@ ARG BUILD
 LABEL dev.laurel.build=${BUILD}
 # hadolint ignore=DL3002
 USER 0:0
+# bytecode of sets depends on it
+ENV PYTHONHASHSEED=0
 COPY install/ /laurel/
-RUN ["python3", "-I", "/laurel/install.py", "/laurel", "/laurel/image"]
+RUN ["python3", "-s", "/laurel/install.py", "/laurel", "/laurel/image"]
 
 FROM ${BASE}
 ARG BUILD

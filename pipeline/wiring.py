@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from pipeline.adapters.bases import Bases
 from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.adapters.docker_builder import DockerBuilder
 from pipeline.adapters.envoy_metrics import EnvoyMetrics
 from pipeline.adapters.host_base import HostBase
 from pipeline.adapters.image_base import ImageBase
@@ -35,7 +36,7 @@ from pipeline.local.front import Front
 from pipeline.local.processes import why_no_isolation
 from pipeline.local.rootfs import RootfsCache
 from pipeline.local.supervisor import Supervisor
-from pipeline.ports import Clock, ImageRegistry
+from pipeline.ports import Clock, ImageBuilder, ImageRegistry, LockResolver
 from pipeline.settings import Settings
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
@@ -112,7 +113,7 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
         models=MlflowRegistry(mlflow),
         artifacts=MlflowArtifacts(mlflow),
         resolver=resolver,
-        builder=LayerBuilder(_bases(settings, store), LockEnvironments(resolver, store)),
+        builder=_builder(settings, resolver, store),
         images=images,
         runner=LocalRunner(rootfs, isolated=isolated),
         signer=signer(settings),
@@ -195,6 +196,13 @@ def _local(settings: Settings, images: ImageRegistry) -> tuple[LocalServing, Fro
     rootfs = RootfsCache(cache_folder(settings) / "unpacked", images)
     isolated = settings.serving.isolation == "namespaces"
     return LocalServing(Supervisor(front, rootfs, isolated=isolated), front, rootfs), front, rootfs
+
+
+def _builder(settings: Settings, resolver: LockResolver, store: LayerStore) -> ImageBuilder:
+    bases = _bases(settings, store)
+    if settings.builder == "docker":
+        return DockerBuilder(bases, cache_folder(settings) / "docker")
+    return LayerBuilder(bases, LockEnvironments(resolver, store))
 
 
 def _bases(settings: Settings, store: LayerStore) -> Bases:

@@ -46,7 +46,7 @@ class LayerBuilder:
         environment = self._environments.provide(recipe.lock, recipe.repository, registry=registry)
         serving = _push(recipe.serving, recipe.repository, registry)
         layers = (*base.layers, environment, *model, serving)
-        ref = _push_image(_config(recipe, base, layers), layers, recipe.repository, registry)
+        ref = push_image(_config(recipe, base, layers), layers, recipe.repository, registry)
         return Made(ref, base.digest, tuple(layer.diff_id for layer in layers))
 
 
@@ -64,7 +64,7 @@ def _config(recipe: Recipe, base: Base, layers: tuple[Layer, ...]) -> ImageConfi
     )
 
 
-def _push_image(
+def push_image(
     config: ImageConfig, layers: tuple[Layer, ...], repository: str, registry: ImageRegistry
 ) -> ImageRef:
     """Push configuration and manifest, last: a manifest never names what is not there."""
