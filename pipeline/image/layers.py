@@ -68,8 +68,6 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 )
             yield piece
             rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-    while not inflate.eof and (piece := _inflated(inflate, b"")):
-        yield piece  # at most a window's worth that found no room in the piece before
     if not inflate.eof:
         raise CorruptedError(_ATTEMPTED, "its gzip", "it ends early: push the image again")
 

@@ -13,6 +13,7 @@ from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
 from pipeline.errors import UnavailableError
+from tests.fakes.image_registry import InMemoryRegistry
 
 REPOSITORY = "ml/fraud"
 BLOB = Blob(Digest.of(b"layer"), 5)
@@ -158,3 +159,54 @@ def test_of_several_processes_one_makes_the_layer(tmp_path: Path) -> None:
         maker.join()
     assert [maker.exitcode for maker in makers] == [0] * 4
     assert len((tmp_path / "made").read_text().splitlines()) == 1
+
+
+class Hosts(InMemoryRegistry):
+    """Registries that count what was pushed to them and mount within one host alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pushed: list[str] = []
+
+    def push_file(self, repository: str, path: Path, digest: Digest) -> Blob:
+        self.pushed.append(repository)
+        return super().push_file(repository, path, digest)
+
+    def mount(self, repository: str, digest: Digest, source: str) -> Blob | None:
+        if repository.partition("/")[0] != source.partition("/")[0]:
+            return None
+        return super().mount(repository, digest, source)
+
+
+def test_into_another_repository_of_a_registry_no_bytes_move(tmp_path: Path, made: Made) -> None:
+    registry, store = Hosts(), LayerStore(tmp_path)
+    one, two, other = "r.example.com/one", "r.example.com/two", "other.example.com/one"
+    for repository in (one, two, other, one, "r.example.com/three", "other.example.com/two"):
+        assert store.provide("key", made, repository, registry=registry) == BLOB
+        assert registry.blob(repository, BLOB.digest)
+    assert registry.pushed == [one, other]
+    assert made.times == 1
+
+
+def test_a_layer_is_mounted_though_this_machine_kept_none(tmp_path: Path, made: Made) -> None:
+    registry, store = Hosts(), LayerStore(tmp_path)
+    store.provide("key", made, "r.example.com/one", registry=registry)
+    (tmp_path / "blobs/sha256" / BLOB.digest.hex).unlink()
+    assert store.provide("key", made, "r.example.com/two", registry=registry) == BLOB
+    assert made.times == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"r.example.com": "../x"}', b"[1]"])
+def test_a_place_that_is_gone_or_none_costs_an_upload(
+    tmp_path: Path, made: Made, content: bytes
+) -> None:
+    registry, store = Hosts(), LayerStore(tmp_path)
+    store.provide("key", made, "r.example.com/one", registry=registry)
+    [where] = (tmp_path / "where").iterdir()
+    if content == b"[1]":
+        registry.blobs.clear()  # the registry lost it
+    else:
+        where.write_bytes(content)
+    assert store.provide("key", made, "r.example.com/two", registry=registry) == BLOB
+    assert registry.pushed == ["r.example.com/one", "r.example.com/two"]
+    assert made.times == 1

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.domain.references import (
     Alias,
+    BaseRef,
     Digest,
     ImageRef,
     ModelVersion,
@@ -95,3 +96,46 @@ def test_plain_names_stay_as_they_are() -> None:
 def test_references_print_as_people_write_them() -> None:
     assert str(ModelVersion("fraud", 3)) == "fraud/3"
     assert str(Alias("fraud", "champion")) == "fraud@champion"
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "repository"),
+    [
+        ("python", "python", "docker.io/library/python"),
+        ("python:3.11-slim", "python", "docker.io/library/python"),
+        ("docker.io/python:3", "docker.io/python", "docker.io/library/python"),
+        ("bitnami/python", "bitnami/python", "docker.io/bitnami/python"),
+        ("gcr.io/distroless/python3", "gcr.io/distroless/python3", "gcr.io/distroless/python3"),
+        ("localhost/python:a_B.1", "localhost/python", "localhost/python"),
+        ("[::1]:5000/python", "[::1]:5000/python", "[::1]:5000/python"),
+        ("host:5000/a/b:x", "host:5000/a/b", "host:5000/a/b"),
+    ],
+)
+def test_a_base_is_named_as_docker_names_images(written: str, name: str, repository: str) -> None:
+    digest = Digest.of(b"base")
+    base = BaseRef.parse(f"{written}@{digest}")
+    assert (base.name, base.repository, base.digest) == (name, repository, digest)
+    assert str(base) == f"{name}@{digest}"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            "python:3.11-slim",
+            r"write python:3\.11-slim@sha256:… \(`crane digest python:3\.11-slim`",
+        ),
+        ("", "names no digest"),
+        ("Host", "or host"),
+        ("python@sha256:0", "64 lower-case hex digits"),
+        ("python@", "is not a digest"),
+        (f"Python@{Digest.of(b'')}", "is not a repository name"),
+        (f"python:@{Digest.of(b'')}", "is not a tag"),
+        (f":3@{Digest.of(b'')}", "is not a repository name"),
+        (f"python:-@{Digest.of(b'')}", "'-' is not a tag"),
+        (f"../python@{Digest.of(b'')}", "is not a repository name"),
+    ],
+)
+def test_what_is_no_base_is_refused_with_what_to_write(written: str, message: str) -> None:
+    with pytest.raises(InvalidReferenceError, match=message):
+        BaseRef.parse(written)

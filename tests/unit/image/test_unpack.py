@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import io
 import os
 import tarfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pipeline.errors import CorruptedError, LaurelError, PermanentError
 from pipeline.image.blob_file import read_blob
 from pipeline.image.tar import tar_stream
 from pipeline.image.unpack import unpack_layer
+from tests.fakes.tars import entry, tar_of_entries
 
 NAMES = st.text(
     st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/"), min_size=1
@@ -40,22 +40,8 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def layer(*members: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> list[bytes]:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for member in members:
-            info, content = member if isinstance(member, tuple) else (member, b"")
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return [buffer.getvalue()]
-
-
-def entry(
-    name: str, kind: bytes = tarfile.REGTYPE, to: str = "", mode: int = 0o644
-) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.mode = kind, to, mode
-    return info
+def layer(*entries: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]) -> list[bytes]:
+    return [tar_of_entries(*entries)]
 
 
 def names(root: Path) -> set[str]:
@@ -171,6 +157,99 @@ def test_no_entry_passes_through_a_link_that_was_a_folder_before(root: Path) -> 
     assert (root.parent / "outside").read_text() == "untouched"
 
 
+@pytest.mark.parametrize("to", ["usr/lib", "/usr/lib", "./usr/../usr/lib/", "again", "/opt/up"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_entry_below_a_link_to_a_folder_inside_lands_in_that_folder(
+    root: Path, to: str, layers: int
+) -> None:
+    below: list[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]] = [
+        entry("usr/lib/", tarfile.DIRTYPE),
+        entry("usr/lib/old"),
+        entry("again", tarfile.SYMTYPE, "usr/lib"),
+        entry("opt/up", tarfile.SYMTYPE, "../usr/lib"),
+        entry("lib", tarfile.SYMTYPE, to),
+    ]
+    above: list[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]] = [
+        (entry("lib/x86_64/new"), b"new"),
+        entry("hard", tarfile.LNKTYPE, "lib/x86_64/new"),
+        entry("lib/.wh.old"),
+    ]
+    if layers == 2:
+        unpack_layer(layer(*below), root)
+        unpack_layer(layer(*above), root)
+        assert not (root / "usr/lib/old").exists()
+    else:
+        unpack_layer(layer(*below, *above), root)
+        assert (root / "usr/lib/old").exists()  # a whiteout spares its own layer
+    assert (root / "lib").readlink() == Path(to)
+    assert (root / "usr/lib/x86_64/new").read_bytes() == b"new"
+    assert (root / "hard").samefile(root / "usr/lib/x86_64/new")
+    assert (root.parent / "outside").read_text() == "untouched"
+
+
+@pytest.mark.parametrize(
+    "to", ["self", "file", "../root/folder", "folder/../..", "folder/missing", "/../outside"]
+)
+def test_a_link_that_leads_to_no_folder_inside_is_passed_by_nothing(root: Path, to: str) -> None:
+    before = (entry("folder/", tarfile.DIRTYPE), entry("file"), entry("self", tarfile.SYMTYPE, to))
+    with pytest.raises(PermanentError, match="below a link that leads to no folder"):
+        unpack_layer(layer(*before, entry("self/new")), root)
+    assert names(root) == {"folder", "file", "self"}
+    assert (root.parent / "outside").read_text() == "untouched"
+
+
+def test_an_opaque_folder_behind_a_link_is_the_one_that_it_names(root: Path) -> None:
+    link = entry("lib", tarfile.SYMTYPE, "usr/lib")
+    unpack_layer(layer(entry("usr/lib/old"), entry("usr/kept"), link), root)
+    unpack_layer(layer(entry("lib/.wh..wh..opq"), entry("lib/new")), root)
+    assert names(root) == {"lib", "usr", "usr/kept", "usr/lib", "usr/lib/new"}
+
+
+def test_a_folder_replaces_a_link_of_its_name(root: Path) -> None:
+    unpack_layer(layer(entry("usr/lib/old"), entry("lib", tarfile.SYMTYPE, "usr/lib")), root)
+    unpack_layer(layer(entry("lib/", tarfile.DIRTYPE), entry("lib/new")), root)
+    assert names(root) == {"lib", "lib/new", "usr", "usr/lib", "usr/lib/old"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_devices_below_dev_are_left_to_whoever_mounts_there(root: Path, kind: bytes) -> None:
+    unpack_layer(layer(entry("dev/null", kind), entry("dev/kept")), root)
+    assert names(root) == {"dev", "dev/kept"}
+    with pytest.raises(PermanentError, match="neither a file"):
+        unpack_layer(layer(entry("device/null", kind)), root)
+
+
+LINKED = st.sampled_from(["a", "b", "a/c", "b/c", "a/c/d"])
+TARGETS = st.sampled_from(
+    ["a", "b", "/a", "/b/c", "..", "../..", "../outside", "/outside", ".", "/", "../a", "c", "/a/c"]
+)
+STEPS = st.one_of(
+    st.tuples(LINKED, st.just(tarfile.SYMTYPE), TARGETS),
+    st.tuples(LINKED, st.just(tarfile.DIRTYPE), st.just("")),
+    st.tuples(LINKED, st.just(tarfile.REGTYPE), st.just("")),
+    st.tuples(LINKED, st.just(tarfile.LNKTYPE), LINKED),
+    st.tuples(LINKED.map(lambda name: f"{name}/.wh..wh..opq"), st.just(b"0"), st.just("")),
+    st.tuples(LINKED.map(lambda name: f"{name}/.wh.outside"), st.just(b"0"), st.just("")),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=12))
+def test_no_row_of_links_and_entries_leads_outside(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, str]]
+) -> None:
+    folder = tmp_path_factory.mktemp("links")
+    into = folder / "root"
+    into.mkdir()
+    (folder / "outside").write_text("untouched")
+    for name, kind, to in steps:  # each a layer of its own, so that a refusal does not hide others
+        with contextlib.suppress(LaurelError):
+            unpack_layer(layer((entry(name, kind, to), b"mine" * (kind == b"0"))), into)
+    assert sorted(path.name for path in folder.iterdir()) == ["outside", "root"]
+    assert (folder / "outside").read_text() == "untouched"
+    assert (folder / "outside").stat().st_nlink == 1
+
+
 def test_an_entry_below_a_file_is_refused(root: Path) -> None:
     with pytest.raises(PermanentError, match="below a link or a file"):
         unpack_layer(layer(entry("file"), entry("file/inner")), root)
@@ -261,6 +340,14 @@ def test_empty_chunks_mean_nothing(root: Path) -> None:
 def test_bytes_that_are_no_tar_are_corrupted(root: Path, broken: bytes) -> None:
     with pytest.raises(CorruptedError, match="no whole tar"):
         unpack_layer([broken], root)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_memory_is_refused(root: Path, kind: bytes) -> None:
+    header = entry("x", kind)
+    header.size = 1 << 40
+    with pytest.raises(CorruptedError, match="a header is too long"):
+        unpack_layer([header.tobuf(tarfile.GNU_FORMAT), bytes(1 << 16)], root)
 
 
 def test_a_tar_that_ends_early_is_corrupted(root: Path) -> None:

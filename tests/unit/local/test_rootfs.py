@@ -1,3 +1,4 @@
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -6,12 +7,13 @@ import pytest
 
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.domain.content import Content
-from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, LAYER, Descriptor
+from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, LAYER, LAYER_GZIP, Descriptor
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.errors import CorruptedError, NotFoundError, PermanentError
 from pipeline.image.config import ImageConfig
 from pipeline.image.manifest import Manifest
 from pipeline.local.rootfs import RootfsCache, chain_ids
+from tests.fakes.tars import entry, tar_of_entries
 
 A, B, C = (Digest.of(letter) for letter in (b"a", b"b", b"c"))
 
@@ -117,6 +119,55 @@ def test_corrupted_bytes_are_never_used_and_leave_nothing(
     assert (cache.provide(image).path / "a").read_text() == "good"
 
 
+def push_compressed(
+    registry: LayoutRegistry, layer: bytes, diff_id: Digest, blob: bytes | None = None
+) -> ImageRef:
+    compressed = registry.push_blob("fraud", Content.of(blob or gzip.compress(layer)))
+    config = registry.push_blob(
+        "fraud", Content.of(ImageConfig("amd64", ("/serve",), {}, (diff_id,)).to_bytes())
+    )
+    manifest = Manifest(
+        Descriptor(IMAGE_CONFIG, config.digest, config.size),
+        (Descriptor(LAYER_GZIP, compressed.digest, compressed.size),),
+    )
+    return ImageRef("fraud", registry.push_manifest("fraud", manifest.to_bytes(), IMAGE_MANIFEST))
+
+
+def test_a_compressed_layer_gives_the_tree_of_its_tar(
+    cache: RootfsCache, registry: LayoutRegistry
+) -> None:
+    layer = tar(a="a")
+    compressed = cache.provide(push_compressed(registry, layer, Digest.of(layer)))
+    assert (compressed.path / "a").read_text() == "a"
+    assert cache.provide(push(registry, layer)).path == compressed.path
+
+
+@pytest.mark.parametrize("blob", [None, b"no gzip", gzip.compress(b"no tar")])
+def test_a_compressed_layer_of_other_bytes_than_its_diffid_leaves_nothing(
+    cache: RootfsCache, registry: LayoutRegistry, tmp_path: Path, blob: bytes | None
+) -> None:
+    image = push_compressed(registry, tar(a="evil"), Digest.of(tar(a="good")), blob)
+    with pytest.raises(CorruptedError, match="unpack a layer"):
+        cache.provide(image)
+    assert list((tmp_path / "unpacked" / "trees").iterdir()) == []
+    assert (cache.provide(push(registry, tar(a="good"))).path / "a").read_text() == "good"
+
+
+def test_mount_points_are_folders_whatever_the_image_has_there(
+    cache: RootfsCache, registry: LayoutRegistry, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").mkdir()
+    hostile = tar_of_entries(
+        entry("dev", tarfile.SYMTYPE, str(tmp_path / "outside")),
+        entry("proc"),
+        entry("tmp", tarfile.DIRTYPE, mode=0o1777),
+    )
+    rootfs = cache.provide(push(registry, hostile))
+    assert all((rootfs.path / name).is_dir() for name in ("dev", "proc", "tmp"))
+    assert not (rootfs.path / "dev").is_symlink()
+    assert (rootfs.path / "tmp").stat().st_mode & 0o7777 == 0o1777
+
+
 def test_a_missing_image_is_told(cache: RootfsCache) -> None:
     with pytest.raises(NotFoundError, match="build it again"):
         cache.provide(ImageRef("fraud", A))
@@ -166,5 +217,5 @@ def test_what_another_process_unpacked_meanwhile_is_taken(
     image = push(registry, tar(a="a"))
     first = cache.provide(image)
     exists, answers = Path.exists, iter([False])
-    monkeypatch.setattr(Path, "exists", lambda path: next(answers, None) or exists(path))
+    monkeypatch.setattr(Path, "exists", lambda path: next(answers, True) and exists(path))
     assert cache.provide(image) == first

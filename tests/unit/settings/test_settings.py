@@ -54,6 +54,12 @@ def test_a_service_becomes_the_plan_that_its_promotions_keep(tmp_path: Path) -> 
     assert plan.on_return is OnReturn.CANARY
 
 
+@pytest.mark.parametrize("base", ["host", f"python:3.11-slim@sha256:{'a' * 64}"])
+def test_a_base_is_this_host_or_an_image_by_digest(tmp_path: Path, base: str) -> None:
+    settings = load(tmp_path, f"services: [{{name: fraud, model: m, base: '{base}'}}]")
+    assert settings.plans()["fraud"].base == base
+
+
 def test_short_forms_stand_for_their_section(tmp_path: Path) -> None:
     settings = load(tmp_path, "serving: local\nmetrics: envoy\n")
     assert (settings.serving.target, settings.metrics.source) == ("local", "envoy")
@@ -86,6 +92,7 @@ def test_secret_files_may_be_a_list_while_a_secret_is_rotated(tmp_path: Path) ->
         ("services: [{name: a, model: m, canary: {steps: [10, 10]}}]", "must rise"),
         ("services: [{name: a, model: m, canary: {steps: [100]}}]", "less than or equal to 99"),
         ("services: [{name: a, model: m, runtime: flask}]", "mlserver"),
+        ("services: [{name: a, model: m, base: 'python:3.11'}]", "write python:3.11@sha256:…"),
         ("- a list", "must hold keys"),
         ("a: [", "is not YAML"),
         ("x: " + "y" * (1 << 20), "larger than 1 MiB"),
