@@ -24,6 +24,7 @@ from pipeline.adapters.lock_environments import LockEnvironments
 from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
+from pipeline.adapters.registries import Registries
 from pipeline.adapters.remembered_locks import RememberedLocks
 from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.adapters.system_clock import SystemClock
@@ -61,9 +62,9 @@ def open_ledger(settings: Settings) -> "Ledger":
 
 
 def open_images(settings: Settings) -> ImageRegistry:
-    """Open the image registry."""
-    registry = settings.registry
-    return _remote(settings) if registry.folder is None else LayoutRegistry(registry.folder)
+    """Open the image registry; beside a layout, repositories that name a host are there."""
+    folder, remote = settings.registry.folder, _remote(settings)
+    return remote if folder is None else Registries(LayoutRegistry(folder), remote)
 
 
 def signer(settings: Settings) -> KeyFileSigner:

@@ -28,7 +28,10 @@ def verify(asked: Asked, image: str) -> None:
 
     ref, settings = ImageRef.parse(image), asked.settings()
     policy = wiring.trust_policy(settings)
-    seen = examine(ref, registry=wiring.open_images(settings), policy=policy)
+    plans = settings.plans().values()
+    copy_from = {p.copy_from for p in plans if p.copy_from and p.repository == ref.repository}
+    registry = wiring.open_images(settings)
+    seen = examine(ref, registry=registry, policy=policy, copy_from=sorted(copy_from))
     findings = [
         {"requirement": each.requirement, "verdict": each.verdict, "why": each.why}
         for each in seen.findings
