@@ -13,3 +13,8 @@ def test_the_benchmarks_run_with_tiny_numbers(tmp_path: Path) -> None:
     receiver = next(line for line in written.splitlines() if "| 100.0% |" in line)
     assert receiver.startswith("| Laurel")
     assert receiver.endswith("| 50 | 0 |"), "fifty acknowledged, fifty stored, none lost"
+    assert "| same version again, up to and including `recall`: requests to the registry | 1 |" in (
+        written
+    )
+    assert "| into another repository of the registry: bytes of blobs sent | 0 |" in written
+    assert "`docker build`, `docker push` | absent: left out" in written, "named, not dropped"
