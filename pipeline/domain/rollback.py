@@ -77,6 +77,17 @@ def serving(history: Sequence[Promotion]) -> ImageRef | None:
     return path[-1].image if path else None
 
 
+def within_reach(history: Sequence[Promotion], count: int) -> tuple[ImageRef, ...]:
+    """List the images that a service may return to: the last ``count`` that it served.
+
+    Both those served most recently, and those along the way that ``-N`` counts back, which are
+    others where much was rolled back in between.
+    """
+    recent = list(dict.fromkeys(image for _, image in _images_served(history)))[:count]
+    way = [stop.image for stop in _path(history)[-count:]]
+    return tuple(dict.fromkeys([*recent, *way]))
+
+
 def may_return(history: Sequence[Promotion], image: ImageRef) -> bool:
     """Tell whether a service served an image before, and nobody has rolled it back since.
 
@@ -142,11 +153,16 @@ def _choices(history: Sequence[Promotion]) -> tuple[str, ...]:
 
 def _served(history: Sequence[Promotion]) -> Iterator[Stop]:
     """List every image that was ever served, the latest first."""
+    for promotion, image in _images_served(history):
+        yield _stop(history, image, promotion)
+
+
+def _images_served(history: Sequence[Promotion]) -> Iterator[tuple[Promotion, ImageRef]]:
     for promotion in history:
         if promotion.phase is Phase.SUCCEEDED and promotion.image is not None:
-            yield _stop(history, promotion.image, promotion)
+            yield promotion, promotion.image
         if promotion.previous_image is not None:
-            yield _stop(history, promotion.previous_image, promotion)
+            yield promotion, promotion.previous_image
 
 
 def _path(history: Sequence[Promotion]) -> list[Stop]:
