@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.container_engines import DockerEngine, docker_engine, why_no_engines
 from tests.servers.mlflow import MlflowServer, running_mlflow
 from tests.servers.registries import (
     Registry,
@@ -63,3 +64,12 @@ def odd_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]
     """Lend a registry that lists referrers and never says ``OCI-Subject``."""
     with running_odd(tmp_path_factory.mktemp("odd")) as registry:
         yield registry
+
+
+@pytest.fixture(scope="session")
+def running_docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
+    """Lend a real Docker Engine; mark its users ``xdist_group("docker_engine")``."""
+    if why := why_no_engines():
+        pytest.skip(why)
+    with docker_engine(tmp_path_factory.mktemp("docker")) as engine:
+        yield engine

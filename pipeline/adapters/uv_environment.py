@@ -16,15 +16,22 @@ from pipeline.errors import PermanentError
 
 IN_IMAGE = "/opt/laurel/env"
 """Where the environment lies in an image; tracebacks name files below it."""
+_NOTED = "uv_cache.json"
 
 
 def drop_scripts(target: Path) -> None:
-    """Remove ``bin/``, uv's lock file, and the lines of each ``RECORD`` that name them."""
+    """Remove ``bin/`` and what uv notes for itself, and the lines of each ``RECORD`` on them.
+
+    Of a wheel that came from a folder, uv notes when that file was written.
+    """
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)
+    for noted in target.glob(f"*.dist-info/{_NOTED}"):
+        noted.unlink()
     for record in target.glob("*.dist-info/RECORD"):
         lines = record.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if not line.startswith(b"bin/")]
+        gone = (b"bin/", f"{record.parent.name}/{_NOTED},".encode())
+        kept = [line for line in lines if not line.startswith(gone)]
         if kept != lines:
             # The file may be a hard link into uv's cache: it is replaced, never written into.
             with tempfile.NamedTemporaryFile(dir=target, delete=False) as replacement:

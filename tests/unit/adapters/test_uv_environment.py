@@ -31,6 +31,16 @@ def test_scripts_go_and_no_record_names_them(environment: Path) -> None:
     assert record.read_text() == "tool/__init__.py,sha256=y,2\n"
 
 
+def test_what_uv_notes_of_a_wheel_from_a_folder_goes_too(environment: Path) -> None:
+    info = environment / "tool-1.dist-info"
+    (info / "uv_cache.json").write_text('{"timestamp": 1}')
+    with (info / "RECORD").open("a") as record:
+        record.write("tool-1.dist-info/uv_cache.json,sha256=z,3\n")
+    drop_scripts(environment)
+    assert [path.name for path in info.iterdir()] == ["RECORD"]
+    assert (info / "RECORD").read_text() == "tool/__init__.py,sha256=y,2\n"
+
+
 def test_a_record_that_is_shared_with_the_installers_cache_is_replaced_and_not_changed(
     environment: Path, tmp_path: Path
 ) -> None:
