@@ -54,7 +54,10 @@ class ForeignImage:
             ),
             "layers": [
                 self._blob(
-                    registry, repository, gzip.compress(layer, mtime=0), self._word(self.layer_type)
+                    registry,
+                    repository,
+                    gzip.compress(layer, 1, mtime=0),
+                    self._word(self.layer_type),
                 )
                 for layer in self.layers
             ],

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,12 +105,62 @@ def containerd(folder: Path) -> Iterator[Containerd]:
             yield Containerd(str(address), short, tools, cgroup)
 
 
+@dataclass(frozen=True)
+class RuncContainer:
+    """A container of plain runc: executes further commands beside its first."""
+
+    name: str
+    state: Path
+    log: Path
+    tools: Unpacked
+
+    def __call__(self, *command: str) -> str:
+        """Execute a command inside; return what it said, fail where it ended otherwise."""
+        runc = [str(self.tools.program("runc")), "--root", str(self.state)]
+        return _called([*runc, "exec", self.name, *command], self.tools)
+
+
+@contextmanager
+def runc_container(folder: Path, spec: Mapping[str, Any]) -> Iterator[RuncContainer]:
+    """Run a container as ``config.json`` says, beside runc's own defaults, until the context ends.
+
+    The defaults give it namespaces of its own: of the network it has nothing but a loopback.
+    """
+    tools = unpacked(*_PACKAGES)
+    runc = str(tools.program("runc"))
+    _called([runc, "spec", "--bundle", str(folder)], tools)
+    with _cgroup() as cgroup:
+        whole = json.loads((folder / "config.json").read_bytes())
+        for section, said in spec.items():
+            whole[section] = (
+                whole[section] + said if section == "mounts" else {**whole[section], **said}
+            )
+        whole["linux"]["cgroupsPath"] = cgroup
+        (folder / "config.json").write_text(json.dumps(whole))
+        name, state, log = cgroup.lstrip("/"), folder / "state", folder / "container.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [runc, "--root", str(state), "run", "--bundle", str(folder), name],
+                env=tools.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            _wait(process, log, (state / name / "state.json").exists)
+            yield RuncContainer(name, state, log, tools)
+        finally:
+            _called([runc, "--root", str(state), "delete", "--force", name], tools)
+            process.wait()
+
+
 @contextmanager
 def _apart(command: list[str], tools: Unpacked, folder: Path, address: Path) -> Iterator[None]:
     """Run an engine in namespaces that end with it, until ``address`` is answered and then on."""
     scratch, log = address.parent / "scratch", folder / "engine.log"
     scratch.mkdir()
-    inside = [sys.executable, "-I", str(_PRIVATE_MOUNTS), str(scratch), *command]
+    init = [str(tools.program("docker-init")), "--"]  # reaps what containers leave behind
+    inside = [sys.executable, "-I", str(_PRIVATE_MOUNTS), str(scratch), *init, *command]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*_APART, *inside],
@@ -119,7 +170,7 @@ def _apart(command: list[str], tools: Unpacked, folder: Path, address: Path) -> 
             stderr=output,
         )
     try:
-        _wait(process, address, log)
+        _wait(process, log, lambda: _listens(address))
         yield
     finally:
         _end(process)
@@ -136,9 +187,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], address: Path, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while not _listens(address):
+    while not ready():
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.02)
             pytest.fail(f"the engine ended: {log.read_text(errors='replace')[-2000:]}")
