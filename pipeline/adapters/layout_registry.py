@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.domain.content import Content
@@ -21,6 +22,7 @@ from pipeline.domain.serving import Blob
 from pipeline.errors import CorruptedError, InvalidReferenceError
 from pipeline.image.blob_file import checked, disk, read_blob, sync_folder, write_blob, write_file
 from pipeline.image.canonical import LIMIT
+from pipeline.image.layout_sweep import Swept, named_by, sweep_blobs, used
 from pipeline.image.manifest import index_bytes, parse_index
 from pipeline.image.referrers import as_referrer, fallback_tag, parse_referrers, with_referrer
 
@@ -55,12 +57,10 @@ class LayoutRegistry:
                 self._write(root / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
 
     def blob(self, repository: str, digest: Digest) -> Blob | None:
-        """Tell whether a blob is there."""
+        """Tell whether a blob is there; one that was asked for is not swept for a day."""
         require_repository(repository)
-        try:
-            return Blob(digest, (self._blobs / digest.hex).stat().st_size)
-        except FileNotFoundError:
-            return None
+        found = used(self._blobs / digest.hex)
+        return None if found is None else Blob(digest, found.st_size)
 
     def read_blob(self, repository: str, digest: Digest) -> Iterator[bytes]:
         """Stream a blob; ``CorruptedError`` at its end where the bytes are not the digest's."""
@@ -85,6 +85,7 @@ class LayoutRegistry:
         for _ in read_blob(path, digest):
             pass
         try:
+            os.utime(path)  # the link is the same file: it must not come as an old one
             os.link(path, self._blobs / digest.hex)
         except FileExistsError:  # somebody else was faster; the digest says it is the same
             pass
@@ -145,6 +146,29 @@ class LayoutRegistry:
             if kept != index:
                 self._write_index(kept)
 
+    def stored(self, repository: str) -> dict[Digest, datetime]:
+        """List the manifests of a repository, with when each was stored or asked for last."""
+        prefix = f"{require_repository(repository)}@"
+        names = (name for name in self._read_index() if name.startswith(prefix))
+        paths = {digest: self._blobs / digest.hex for digest in map(_digest_in, names)}
+        with disk("read the image layout", self._blobs):
+            return {
+                digest: datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                for digest, path in paths.items()
+                if path.exists()
+            }
+
+    def sweep(self, *, older_than: float = _ABANDONED) -> Swept:
+        """Remove blobs that nothing names and nobody looked for in the last ``older_than`` seconds.
+
+        Whoever pushes has a day from the first blob of an image to its manifest.
+        """
+        with self._locked():
+            with disk("read the image layout", self._index):
+                index = self._index.read_bytes()
+            named = named_by(index, self._blobs, limit=_LARGEST_INDEX)
+            return sweep_blobs(self._blobs, named, aside=self._uploads, older_than=older_than)
+
     def _list_referrer(
         self, index: dict[str, Descriptor], repository: str, subject: Digest, listed: Descriptor
     ) -> None:
@@ -194,6 +218,10 @@ class LayoutRegistry:
                     upload.unlink()
             except FileNotFoundError:  # another process ended, or removed, it
                 continue
+
+
+def _digest_in(name: str) -> Digest:
+    return Digest(name.rpartition("@")[2])
 
 
 def _name(repository: str, reference: str) -> str:

@@ -25,7 +25,7 @@ def write_blob(chunks: Iterable[bytes], folder: Path, *, scratch: Path) -> Blob:
     """
     with disk("store a layer", folder), _scratch_file(scratch) as (descriptor, temporary):
         blob = _fill(descriptor, chunks)
-        if not (folder / blob.digest.hex).exists():
+        if not _renewed(folder / blob.digest.hex):
             os.fchmod(descriptor, 0o444)  # it may be linked from several folders
             os.fsync(descriptor)
             temporary.rename(folder / blob.digest.hex)
@@ -103,6 +103,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _renewed(path: Path) -> bool:
+    """Tell whether a blob is there, and make it young: old ones that nothing names are swept."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # somebody else's, who alone can make it young
+        return True
+    return True
 
 
 @contextmanager
