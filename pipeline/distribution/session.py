@@ -10,10 +10,12 @@ import urllib3
 from pipeline.distribution.answers import number, rejected, require_digest, succeeded
 from pipeline.distribution.repository import PUSH, Repository
 from pipeline.domain.references import Digest
-from pipeline.errors import LaurelError, PermanentError
+from pipeline.errors import LaurelError, PermanentError, UnavailableError
 
 ATTEMPTED = "push a layer"
 UPLOADS = "blobs/uploads/"
+_NOT_FOUND = 404
+_TRIES = 3
 _NO_HEADERS: Mapping[str, str] = {}
 _BYTES = {"Content-Type": "application/octet-stream"}
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})\Z")
@@ -69,6 +71,7 @@ class Session:
             headers["Content-Range"] = f"{start}-{start + body[1] - 1}"
         with self._call("PATCH", self._location, headers, body) as answer:
             self._require(answer)
+            self._location = _moved(self._location, answer)
             return received(answer)
 
     def received(self) -> int | None:
@@ -87,16 +90,16 @@ class Session:
         query = urlencode({"digest": digest.value})
         target = f"{self._location}{'&' if '?' in self._location else '?'}{query}"
         with self._call("PUT", target, _BYTES, body) as answer:
-            if not succeeded(answer):
-                raise rejected(answer, ATTEMPTED, str(self._repository))
+            self._require(answer)
             require_digest(answer, digest, ATTEMPTED, str(self._repository))
 
     def cancel(self) -> None:
         """Have the bytes thrown away, where that can be had; registries forget them in time."""
         with suppress(LaurelError):
-            if not self._delete():
+            for _ in range(_TRIES):
+                if self._delete():
+                    return
                 self.received()  # distribution takes an upload's newest location only
-                self._delete()
 
     def _delete(self) -> bool:
         with self._call("DELETE", self._location) as answer:
@@ -113,8 +116,11 @@ class Session:
 
     def _require(self, answer: urllib3.BaseHTTPResponse) -> None:
         if not succeeded(answer):
-            raise rejected(answer, ATTEMPTED, str(self._repository))
-        self._location = _moved(self._location, answer)
+            error = rejected(answer, ATTEMPTED, str(self._repository))
+            if error.status == _NOT_FOUND:
+                hint = f"its upload is gone: {error.hint}"
+                raise UnavailableError(error.attempted, error.subject, hint) from error
+            raise error
 
 
 def received(answer: urllib3.BaseHTTPResponse) -> int | None:

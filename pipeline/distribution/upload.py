@@ -26,7 +26,7 @@ from pipeline.errors import (
 from pipeline.image.blob_file import checked
 
 _SMALL = 1 << 20
-_GONE, _TOO_LARGE, _OTHER_PLACE = 404, 413, 416
+_TOO_LARGE, _OTHER_PLACE = 413, 416
 _LOST = ("DIGEST_INVALID", "BLOB_UPLOAD_INVALID", "SIZE_INVALID")
 _LEAST_WORTH = 2  # "0-0" stands for one byte and for none
 _FRUITLESS = 2
@@ -114,11 +114,15 @@ class _Upload:
         if told is None or not _LEAST_WORTH <= told <= sent or self._distrusted:
             self._begin_again(self._session)
             return None
-        if told > self._furthest:
-            self._furthest, self._fruitless = told, 0
-            self._patience.renew()
-        self._arrived, self._mended = told, True
+        self._mended = True
+        self._get_to(told)
         return None
+
+    def _get_to(self, arrived: int) -> None:
+        self._arrived = arrived
+        if arrived > self._furthest:
+            self._furthest, self._fruitless = arrived, 0
+            self._patience.renew()
 
     def _begin_again(self, session: Session) -> None:
         session.cancel()
@@ -141,9 +145,9 @@ class _Upload:
             if error.status == _OTHER_PLACE and plain:
                 self._chunks.limit()
                 return
-            raise _forgotten(error) from error
+            raise _explained(error) from error
         partly = told is not None and start < told < start + count and not plain
-        self._arrived = told if told and partly else start + count
+        self._get_to(told if told and partly else start + count)
 
     def _finish(self, session: Session, digest: Digest) -> bool:
         try:
@@ -151,7 +155,7 @@ class _Upload:
         except RejectedError as error:
             self._unsure = True
             if not error.said.startswith(_LOST):
-                raise _forgotten(error) from error
+                raise _explained(error) from error
             if self._distrusted or not self._mended:
                 raise CorruptedError(
                     ATTEMPTED, f"{self._repository}@{digest}", f"other bytes arrived: {error.hint}"
@@ -162,11 +166,12 @@ class _Upload:
         return True
 
 
-def _forgotten(error: RejectedError) -> StepError:
-    """Tell an upload that the registry lost, or holds otherwise than we think, from a real no."""
-    if error.status in {_GONE, _OTHER_PLACE}:
-        return UnavailableError(error.attempted, error.subject, f"its upload is gone: {error.hint}")
+def _explained(error: RejectedError) -> StepError:
+    """Say what a no to some bytes means; of where they go, it may be another answer next time."""
+    if error.status == _OTHER_PLACE:
+        hint = f"other bytes have arrived than it said: {error.hint}"
+        return UnavailableError(error.attempted, error.subject, hint)
     if error.status == _TOO_LARGE:
-        hint = "a proxy before the registry takes no more than that at once: raise its limit"
-        return PermanentError(error.attempted, error.subject, f"{error.hint}; {hint}")
+        hint = f"{error.hint}: have the owner of the proxy before it raise what one request may be"
+        return PermanentError(error.attempted, error.subject, hint)
     return error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.distribution.credentials import Credentials
+from pipeline.distribution.retries import Retries
 from pipeline.distribution.transport import Transport
 from tests.servers.registries import Registry
 
@@ -37,7 +38,8 @@ def client_of(
     transport = Transport(
         Credentials({"DOCKER_CONFIG": str(folder)}),
         ca_file=registry.ca_file,
-        plain_http=() if registry.ca_file else (host or registry.host,),
+        plain_http=(host,) if host else (),
+        retries=Retries(wait),
     )
     try:
         yield RemoteRegistry(transport, wait=wait)
