@@ -87,6 +87,12 @@ class Promotions:
             clauses.append(_table.c.kind == kind.value)
         return self._select(*clauses, order=_table.c.sequence.desc())
 
+    def services(self) -> list[str]:
+        """Name every service that was ever promoted to, also those no longer in laurel.yaml."""
+        query = sa.select(_table.c.service).distinct().order_by(_table.c.service)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
     def latest(self, service: str, *, kind: Kind | None = None) -> Promotion | None:
         """Read a service's newest promotion."""
         clauses = [_table.c.service == service]

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_vali
 from pipeline.domain.plan import Plan
 from pipeline.settings.fields import Section, from_folder
 from pipeline.settings.sections import (
+    HistorySettings,
     MetricsSettings,
     MlflowSettings,
     RegistrySettings,
@@ -61,6 +62,8 @@ class Settings(Section):
     """The HTTP face."""
     worker: WorkerSettings = WorkerSettings()
     """How promotions are carried out."""
+    history: HistorySettings = HistorySettings()
+    """What is kept of what was."""
     services: tuple[ServiceSettings, ...] = ()
     """What is promoted where."""
 

@@ -1,4 +1,4 @@
-"""Kinds of setting that every section uses: durations, and paths from the file's own folder."""
+"""Kinds of setting that every section uses: durations, sizes, paths from the file's own folder."""
 
 import os
 import re
@@ -10,6 +10,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
 
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMGT]i?B|B|)\Z")
+_POWERS = {"": 1, "B": 1} | {
+    f"{letter}{i}B": base**power
+    for power, letter in enumerate("KMGT", start=1)
+    for i, base in (("", 1000), ("i", 1024))
+}
+
 
 def duration(text: object) -> object:
     """Read ``500ms``, ``30s``, ``10m``, ``24h`` or ``7d`` as seconds; numbers are seconds."""
@@ -19,6 +26,16 @@ def duration(text: object) -> object:
     if match is None:
         raise ValueError(f"{text!r} is no duration: write 500ms, 30s, 10m, 24h or 7d")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def size(text: object) -> object:
+    """Read ``500MB``, ``50GB`` or ``1TB``, and ``KiB`` to ``TiB``, as bytes; numbers are bytes."""
+    if not isinstance(text, str):
+        return text
+    match = _SIZE.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no size: write 500MB, 50GB, 1TB or 50GiB")
+    return int(float(match[1]) * _POWERS[match[2]])
 
 
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
@@ -36,6 +53,8 @@ def from_folder(url: str, scheme: str, info: ValidationInfo) -> str:
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(gt=0)]
 """A duration: ``30s``, or a number of seconds."""
+Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
+"""A size: ``50GB``, or a number of bytes."""
 LocalPath = Annotated[Path, AfterValidator(_from_folder)]
 """A path; a relative one starts at the folder of laurel.yaml."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from pipeline.domain.references import names_registry, require_repository
-from pipeline.settings.fields import LocalPath, Seconds, Section, from_folder
+from pipeline.settings.fields import Bytes, LocalPath, Seconds, Section, from_folder
 
 LAYOUT = "oci-layout:"
 
@@ -130,3 +130,12 @@ class WorkerSettings(Section):
     """Layers and unpacked images shared by all ledgers; default ``$XDG_CACHE_HOME/laurel``."""
     poll: Seconds = 0.25
     """How often the ledger and the engine's queue are looked at."""
+    cache_limit: Bytes = 50_000_000_000
+    """How much layers and unpacked images may take there; the least recently used go first."""
+
+
+class HistorySettings(Section):
+    """What is kept of what was."""
+
+    keep: int = Field(default=10, ge=1)
+    """How many images each service may go back by; `laurel gc` leaves them alone."""

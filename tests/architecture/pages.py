@@ -18,9 +18,10 @@ def settings_page() -> str:
     return f"""# laurel.yaml
 
 Every key, its default and what it is for. Unknown keys are errors that name the nearest key.
-Durations are written `500ms`, `30s`, `10m`, `24h`, `7d`. Relative paths start at the file's folder.
-Any key of a section may be set by `LAUREL_SECTION__KEY`; secrets only so, or in files named by
-`*_file`. `laurel init` writes a first file. This page is written by `make docs`.
+Durations are written `500ms`, `30s`, `10m`, `24h`, `7d`; sizes `500MB`, `50GB`, `50GiB`.
+Relative paths start at the file's folder. Any key of a section may be set by
+`LAUREL_SECTION__KEY`; secrets only so, or in files named by `*_file`. `laurel init` writes a first
+file. This page is written by `make docs`.
 
 | key | default | what it is for |
 | --- | --- | --- |

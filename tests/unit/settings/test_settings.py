@@ -85,6 +85,10 @@ def test_secret_files_may_be_a_list_while_a_secret_is_rotated(tmp_path: Path) ->
         ("services: [{name: a, model: m, canary: {intervall: 3s}}]", "did you mean interval?"),
         ("zzz: 1", "zzz: unknown key$"),
         ("mlflow: {poll: soon}", "'soon' is no duration: write 500ms"),
+        ("worker: {cache_limit: lots}", "'lots' is no size: write 500MB"),
+        ("worker: {cache_limit: 5 gb}", "'5 gb' is no size"),
+        ("worker: {cache_limit: -1}", "worker.cache_limit: Input should be greater"),
+        ("history: {keep: 0}", "history.keep: Input should be greater"),
         ("mlflow: {poll: 0}", "greater than 0"),
         ("services: [{name: Fraud, model: m}]", "'Fraud' is not a service name"),
         ("services: [{name: a, model: m}, {name: a, model: n}]", "each name may stand once"),
@@ -163,3 +167,19 @@ def test_what_is_no_platform_of_linux_is_refused(tmp_path: Path, platform: str) 
 
 def test_a_variable_adds_to_a_section_that_is_written_short(tmp_path: Path) -> None:
     assert load(tmp_path, "serving: local", LAUREL_SERVING__PORT="1").serving.port == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("12B", 12),
+        ("1.5 KB", 1500),
+        ("50GB", 50_000_000_000),
+        ("1GiB", 1 << 30),
+        ("2TiB", 2 << 40),
+    ],
+)
+def test_sizes_are_written_as_people_write_them(tmp_path: Path, text: str, size: int) -> None:
+    assert load(tmp_path, f"worker: {{cache_limit: {text}}}").worker.cache_limit == size
+    assert load(tmp_path, "", LAUREL_WORKER__CACHE_LIMIT=f"{size}").worker.cache_limit == size
