@@ -90,8 +90,12 @@ class Connections:
             raise _no_answer(call, error) from error
 
     def close(self) -> None:
-        """Close every connection that is idle."""
-        self._pools.clear()
+        """Close every connection that is idle; urllib3 alone would leave that to the collector."""
+        pools = self._pools.pools
+        for pool in [pools.get(key) for key in pools.keys()]:  # noqa: SIM118 - it has no iterator
+            if pool is not None:
+                pool.close()
+        pools.clear()
 
 
 def let_go(response: urllib3.BaseHTTPResponse) -> None:

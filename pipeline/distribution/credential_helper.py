@@ -47,7 +47,7 @@ def ask_helper(
     program = _program(name, source, environment)
     ended = _run([program, "get"], server, source, environment, patience)
     if ended is None:
-        raise _away(program, server, f"no answer within {patience:.0f} s, or one without end")
+        raise _away(program, server, f"no answer within {patience:g} s, or one without end")
     status, said = ended
     if status != 0:
         if _NOT_FOUND in said.lower():

@@ -42,7 +42,7 @@ def redirected(
         raise _refused(request, asked, f"{there.authority}, and only reading is sent on")
     if there.party != asked.party and "/blobs/" not in request.target:
         raise _refused(request, asked, f"another host, {there.authority}, for what is no blob")
-    if not schemes.allow(there, asked) or (asked.scheme, there.scheme) == ("https", "http"):
+    if not schemes.allow(there, asked):
         raise _refused(request, asked, f"{there.authority} without TLS")
     return there
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 import urllib3
 
@@ -29,7 +28,7 @@ def reason(response: urllib3.BaseHTTPResponse) -> str:
     """Read why, as registries and token servers say it; ``""`` where nothing can be shown."""
     try:
         text = " ".join(_words(json.loads(response.read(_LARGEST_ANSWER))))
-    except (ValueError, LookupError, TypeError, RecursionError, urllib3.exceptions.HTTPError):
+    except (ValueError, RecursionError, urllib3.exceptions.HTTPError):
         return ""
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     text = _TOKEN.sub("…", _SECRET.sub(r"\1 …", _QUERY.sub("?…", text)))
@@ -72,13 +71,13 @@ def require_there(response: urllib3.BaseHTTPResponse, attempted: str, host: str)
     raise UnavailableError(attempted, host, hint, retry_after=wait)
 
 
-def _words(answer: Any) -> Iterable[str]:  # noqa: ANN401 - JSON
+def _words(answer: object) -> Iterable[str]:
     """Find the words in OCI's error list, else in what token servers answer instead."""
-    if errors := answer.get("errors"):
-        found = (errors[0].get(key) for key in ("code", "message"))
-    else:
-        keys = ("error", "error_description", "details", "message")
-        found = (answer.get(key) for key in keys)
+    said = answer if isinstance(answer, dict) else {}
+    errors = said.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else said
+    keys = ("code", "error", "error_description", "details", "message")
+    found = (first.get(key) for key in keys) if isinstance(first, dict) else ()
     return (word for word in found if isinstance(word, str))
 
 

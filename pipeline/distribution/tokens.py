@@ -4,7 +4,6 @@ Credentials of a registry go to the realm that it names, over TLS, and to nobody
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -148,7 +147,7 @@ def _token(
         raise PermanentError(
             request.attempted, request.subject, f"{host} answers with no token: ask its owner"
         )
-    return text, _lifetime(answer.get("expires_in"))
+    return text, lifetime(answer.get("expires_in"))
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
@@ -159,8 +158,8 @@ def _parsed(content: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _lifetime(said: object) -> float:
+def lifetime(said: object) -> float:
     """Read ``expires_in``; what is missing or no number of seconds stands for a minute."""
-    if isinstance(said, bool) or not isinstance(said, int | float) or math.isnan(said):
+    if isinstance(said, bool) or not isinstance(said, int | float) or said != said:  # noqa: PLR0124 - not a number
         return _USUAL_LIFETIME
     return float(min(max(said, 0), _LONGEST_LIFETIME))
