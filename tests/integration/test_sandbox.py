@@ -216,7 +216,7 @@ def test_it_ends_before_laurel_does_where_memory_ends(seen: dict[str, Any]) -> N
 
 
 def test_it_gets_the_image_s_environment_only(seen: dict[str, Any]) -> None:
-    assert seen["environment"] == ["HOME", "LAUREL_LISTEN_FD", "LD_LIBRARY_PATH"]
+    assert seen["environment"] == ["HOME", "LAUREL_LISTEN_FD", "LD_LIBRARY_PATH", "PATH"]
 
 
 def test_it_sees_no_mount_of_the_host(seen: dict[str, Any]) -> None:
