@@ -118,26 +118,23 @@ class _Build:
         """Build, and tell the image's id in the engine."""
         recipe, wheels = self.recipe, folder / "wheels"
         wheels.mkdir()
-        fetch_wheels(recipe.lock, wheels)
         arguments = {"BASE": self._base(), "BUILD": self.name}
-        with disk("build with Docker", folder), (folder / "context.tar").open("w+b") as spooled:
+        fetch_wheels(recipe.lock, wheels)
+        sent = folder / "context.tar"
+        with disk("build with Docker", folder), sent.open("wb") as spooled:
             for chunk in tar_stream(context(recipe, self.base, wheels)):
                 spooled.write(chunk)
-            spooled.seek(0)
-            labels = recipe.labels(self.base)  # every file of the model was read by now
-            built = self.engine.build(spooled, arguments, labels, recipe.platform)
         shutil.rmtree(wheels)
-        (folder / "context.tar").unlink()
+        labels = recipe.labels(self.base)  # every file of the model was read by now
+        with sent.open("rb") as spooled:
+            built = self.engine.build(spooled, arguments, labels, recipe.platform)
+        sent.unlink()
         return self._ended(built) if isinstance(built, FailedBuild) else built
 
     def stored(self, image: str, folder: Path) -> Made:
         """Put an image's own layers beside those of its base, and say what it consists of."""
         repository, config = self.recipe.repository, self._config(image)
-        below = len(self.base.layers)
-        own = config.diff_ids[below:]
-        if config.diff_ids[:below] != tuple(layer.diff_id for layer in self.base.layers):
-            hint = f"it stands on another image than {self.recipe.base}: remove that there, retry"
-            raise PermanentError("build with Docker", self.engine.host, hint)
+        own = config.diff_ids[len(self.base.layers) :]
         saved = saved_layers(self.engine.save(image), own, folder)
         pushed = [self.registry.push_file(repository, saved[id_], id_) for id_ in own]
         layers = (*self.base.layers, *map(Layer.plain, pushed))
@@ -149,7 +146,12 @@ class _Build:
         if self.recipe.base != "host":
             ref = BaseRef.parse(self.recipe.base)
             self.engine.pull(ref.repository, ref.digest, self.recipe.platform)
-            return f"{ref.repository}@{ref.digest}"
+            named = f"{ref.repository}@{ref.digest}"
+            below = tuple(layer.diff_id for layer in self.base.layers)
+            if self.engine.config(named).diff_ids != below:
+                hint = f"what it has as {named} is another image: remove that there, then retry"
+                raise PermanentError("build with Docker", self.engine.host, hint)
+            return named
         image, archive = base_archive(
             self.base, self.name, self.recipe.platform, self.recipe.repository, self.registry
         )

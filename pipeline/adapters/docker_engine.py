@@ -1,6 +1,7 @@
 """A Docker Engine, found as docker's own clients find it (``DOCKER_HOST``); its SDK's one door."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +21,8 @@ from pipeline.image.tar import CHUNK
 _PATIENCE = 1200  # seconds without a word: installing packages may take that long
 _SHOWN = 40  # last lines of a build's output
 _LONGEST_LINE = 500
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ENGINES_DOINGS = (" ---> ", "Removing intermediate container ")
 _ENGINES_OWN = "unix:///var/run/docker.sock"
 _REMOVED_LATER = {404, 409}  # gone with a child already; or a child still stands on it
 
@@ -87,7 +90,7 @@ class Engine:
             if "error" in said:
                 code = (said.get("errorDetail") or {}).get("code")
                 return FailedBuild(said["error"], tuple(output), code)
-            output.extend(line[:_LONGEST_LINE] for line in said.get("stream", "").splitlines())
+            output.extend(_lines(said.get("stream", "")))
             image = (said.get("aux") or {}).get("ID", image)  # of each stage; the last one stays
         return image
 
@@ -106,8 +109,8 @@ class Engine:
 
     def save(self, image: str) -> Iterator[bytes]:
         """Stream an image out, as ``docker save`` does."""
-        chunks: Iterator[bytes] = self._client.get_image(image, chunk_size=CHUNK)
-        return chunks
+        with _translated(self.host):  # here too: a fault of requests' looks like one of the disk's
+            yield from self._client.get_image(image, chunk_size=CHUNK)
 
     def remove_build(self, build: str) -> None:
         """Remove every image that carries this :data:`BUILD_LABEL`."""
@@ -161,21 +164,34 @@ class DockerEngines:
     @contextmanager
     def connected(self) -> Iterator[Engine]:
         """Lend an engine that answers; ``UnavailableError`` where none does."""
-        import docker  # noqa: PLC0415 - optional, and it takes a tenth of a second
-        import requests  # noqa: PLC0415 - as above
-
         host = os.environ.get("DOCKER_HOST") or _ENGINES_OWN
-        broken = (requests.RequestException, urllib3.exceptions.HTTPError)
-        try:
-            with closing(_client(host)) as client:
-                yield Engine(client, host)
-        except docker.errors.APIError as error:  # which is a RequestException too
-            told = str(error.explanation or error)
-            raise fault("build with Docker", host, told, error.status_code) from error
-        except broken as error:
-            raise unreachable(host, error) from error
-        except docker.errors.DockerException as error:  # a credential helper that fails, say
-            raise PermanentError("build with Docker", host, f"{error}: mend that, retry") from error
+        with closing(_client(host)) as client, _translated(host):
+            yield Engine(client, host)
+
+
+@contextmanager
+def _translated(host: str) -> Iterator[None]:
+    """Turn what docker's SDK raises into errors of Laurel's."""
+    import docker  # noqa: PLC0415 - optional, and it takes a tenth of a second
+    import requests  # noqa: PLC0415 - as above
+
+    broken = (requests.RequestException, urllib3.exceptions.HTTPError)
+    try:
+        yield
+    except docker.errors.APIError as error:  # which is a RequestException too
+        told = str(error.explanation or error)
+        raise fault("build with Docker", host, told, error.status_code) from error
+    except broken as error:
+        raise unreachable(host, error) from error
+    except docker.errors.DockerException as error:  # a credential helper that fails, say
+        raise PermanentError("build with Docker", host, f"{error}: mend that, retry") from error
+
+
+def _lines(stream: str) -> Iterator[str]:
+    """Give what a command printed; the engine colours its errors, and tells of its own doings."""
+    for line in _COLOUR.sub("", stream).splitlines():
+        if line.strip() and not line.startswith(_ENGINES_DOINGS):
+            yield line[:_LONGEST_LINE]
 
 
 def _client(host: str) -> Any:  # noqa: ANN401 - docker brings no types

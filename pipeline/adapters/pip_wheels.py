@@ -27,6 +27,12 @@ _INDEX = "package index"
 _LONGEST = 1000
 _URL = re.compile(r"\w+://\S+")
 _NAMED = re.compile(r"[\w.-]+=(?=\S+://)")  # uv lets an index have a name: name=https://…
+_LOCKED_OUT = re.compile(r"HTTP error 40[13]|40[13] Client Error|User for ")
+_AWAY = re.compile(
+    r"Retrying \(|connection error|timed out|Max retries|50\d Server Error|error 50\d"
+)
+_UNFETCHED = "Could not fetch URL"
+_PAGES = 3
 _LACKING = re.compile(r"No matching distribution found for (\S+)")
 
 
@@ -42,10 +48,11 @@ def fetch_wheels(lock: Lock, into: Path) -> None:
 
     """
     with tempfile.TemporaryDirectory() as empty:
-        wanted = Path(empty) / "requirements.lock"
+        wanted, log = Path(empty) / "requirements.lock", Path(empty) / "pip.log"
         wanted.write_text(lock.text)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]
-        command += ["--no-deps", "--only-binary=:all:", f"--python-version={lock.python_version}"]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", f"--log={log}"]
+        command += ["--require-hashes", "--no-deps", "--only-binary=:all:"]
+        command += [f"--python-version={lock.python_version}"]
         command += ["--no-input", "--disable-pip-version-check", "--dest", str(into)]
         try:
             done = subprocess.run(
@@ -61,28 +68,35 @@ def fetch_wheels(lock: Lock, into: Path) -> None:
         except subprocess.TimeoutExpired as error:
             hint = f"pip did not end in {_PATIENCE / 60:.0f} minutes; is the index slow?"
             raise UnavailableError(_ATTEMPTED, _INDEX, hint) from error
-    if done.returncode:
-        raise read_fault(done.stderr)
+        if done.returncode:
+            raise read_fault(_unfetched(log) + done.stderr)
 
 
-def read_fault(stderr: str) -> StepError:
+def read_fault(output: str) -> StepError:
     """Turn pip's output into an error; an index's address, which may hold credentials, is cut."""
-    told = " ".join(_URL.sub("<package index>", stderr).split())[-_LONGEST:]
+    told = " ".join(_URL.sub("<package index>", output).split())[-_LONGEST:]
     if "DO NOT MATCH THE HASHES" in told:
         return CorruptedError(_ATTEMPTED, _INDEX, f"a wheel is not the locked one: {told}")
     if "No space left on device" in told:
         hint = "the disk is full: make room, then retry"
         return PermanentError(_ATTEMPTED, tempfile.gettempdir(), hint)
-    if re.search(r"\b(401|403)\b", told) or "User for" in told:
+    if _LOCKED_OUT.search(told):
         hint = "it wants credentials: give them in pip's own settings"
         return ForbiddenError(_ATTEMPTED, _INDEX, hint)
-    if re.search(r"Retrying|timed out|Connection|\b50[0234]\b|resolve", told):
+    if _AWAY.search(told):
         hint = f"it does not answer; it is set in pip's own settings: {told}"
         return UnavailableError(_ATTEMPTED, _INDEX, hint)
     if lacking := _LACKING.search(told):
         hint = f"it has no wheel {lacking[1]}; it is set in pip's own settings (PIP_INDEX_URL)"
         return NotFoundError(_ATTEMPTED, _INDEX, hint)
     return PermanentError(_ATTEMPTED, "pip", f"it failed: {told}")
+
+
+def _unfetched(log: Path) -> str:
+    """Find why pages could not be read: pip tells that to its log alone, and goes on without."""
+    with log.open(errors="replace") as lines:
+        told = [line.partition(_UNFETCHED) for line in lines if _UNFETCHED in line]
+    return "".join(f"{word}{why}" for _, word, why in told[-_PAGES:])
 
 
 def _environment() -> dict[str, str]:
