@@ -92,9 +92,8 @@ class Connections:
     def close(self) -> None:
         """Close every connection that is idle; urllib3 alone would leave that to the collector."""
         pools = self._pools.pools
-        for pool in [pools.get(key) for key in pools.keys()]:  # noqa: SIM118 - it has no iterator
-            if pool is not None:
-                pool.close()
+        for pool in [pools[key] for key in pools.keys()]:  # noqa: SIM118 - it has no iterator
+            pool.close()
         pools.clear()
 
 

@@ -13,7 +13,7 @@ from pipeline.distribution.retries import Retries
 from pipeline.distribution.transport import Transport
 from tests.servers.fault_proxy import FaultProxy, fault_proxy, other_host
 from tests.servers.faults import Answer
-from tests.servers.token_server import TokenServer, running_token_server
+from tests.servers.token_server import PASSWORD, WRITER, TokenServer, running_token_server
 
 BLOB = "/v2/ml/fraud/blobs/sha256:00"
 MANIFEST = "/v2/ml/fraud/manifests/champion"
@@ -33,7 +33,7 @@ class Scene:
     transport: Transport
     waits: list[float] = field(default_factory=list)
 
-    def log_in(self, username: str = "laurel", password: str = "open:sésame") -> None:
+    def log_in(self, username: str = WRITER, password: str = PASSWORD) -> None:
         """Write docker's configuration."""
         self.write(auth=base64.b64encode(f"{username}:{password}".encode()).decode())
 

@@ -192,6 +192,19 @@ def test_a_wrong_password_is_refused_by_who_gives_out_tokens(scene: Scene) -> No
     assert len(scene.tokens.heard) == 1
 
 
+def test_a_login_that_gets_no_more_tokens_is_refused(scene: Scene) -> None:
+    scene.log_in()
+    with scene.tokens.granting(lifetime=300, expires_in=0):
+        scene.wants_tokens()
+        scene.ask()
+    with (
+        scene.tokens.answering(401, b"{}"),
+        pytest.raises(ForbiddenError, match="refuses user laurel"),
+    ):
+        scene.ask()
+    assert len(scene.tokens.heard) == 2
+
+
 def test_an_identity_token_that_is_over_is_refused(scene: Scene) -> None:
     scene.write(identitytoken="old-one")
     with scene.tokens.answering(400, b'{"error": "invalid_grant"}'):
@@ -251,7 +264,7 @@ def test_forbidden_is_final_where_nothing_has_changed(scene: Scene) -> None:
     scene.registry.heal()
     denied = b'{"errors": [{"code": "DENIED", "message": "read only"}]}'
     scene.registry.fault(Answer(403, body=denied))
-    with pytest.raises(ForbiddenError, match="refuses user laurel .* DENIED read only"):
+    with pytest.raises(ForbiddenError, match=r"refuses user laurel .* DENIED read only"):
         scene.ask()
     assert scene.shown() == ["", "Basic ...", "Basic ..."]
 

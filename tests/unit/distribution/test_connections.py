@@ -221,6 +221,19 @@ def test_an_answer_that_breaks_off_is_no_answer() -> None:
     assert caught.value.subject == to.host
 
 
+def test_an_answer_that_nobody_reads_may_break_off() -> None:
+    def short(connection: socket.socket, number: int) -> None:
+        del number
+        head(connection)
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nshort")
+
+    with line(short) as to:
+        request = Request("GET", to.host, BLOB, PULL, "read", "x")
+        for _ in range(2):
+            with to.transport.open(request) as response:
+                assert response.status == 404
+
+
 @pytest.mark.parametrize(
     "said",
     [

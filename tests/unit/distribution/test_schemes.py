@@ -18,7 +18,7 @@ CONTEXT = ssl.create_default_context()
 
 def scheme(schemes: Schemes, host: str) -> str | None:
     address = schemes.address(host, "/v2/")
-    return address and address.scheme
+    return None if address is None else address.scheme
 
 
 def address(url: str) -> Address:
