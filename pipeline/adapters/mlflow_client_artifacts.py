@@ -74,6 +74,7 @@ class MlflowClientArtifacts:
         path = Path(answer["file"])
         with path.open("rb", buffering=0) as stream:
             path.unlink()  # whatever happens to this process, it does not stay
+            path.parent.rmdir()
             if os.fstat(stream.fileno()).st_size != file.size:
                 raise other_length(file)
             while chunk := stream.read(_CHUNK):

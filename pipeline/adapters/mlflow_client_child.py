@@ -67,9 +67,13 @@ def _done(question: dict[str, Any], folder: str) -> dict[str, Any]:
     if "path" not in question:
         return _listing(store, question["deepest"], question["most"])
     _limit(question["size"])
-    file = f"{tempfile.mkdtemp(dir=folder)}/file"
-    _fetch(store, question["path"], file)
-    return {"file": file}
+    kept = tempfile.mkdtemp(dir=folder)
+    try:
+        _fetch(store, question["path"], f"{kept}/file")
+    except BaseException:
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
+    return {"file": f"{kept}/file"}  # the parent opens and removes it
 
 
 def _fetch(store: Any, path: str, file: str) -> None:  # noqa: ANN401 - any plug-in's

@@ -10,7 +10,7 @@ from typing import Any, Self
 import urllib3
 
 from pipeline.adapters.artifact_listing import ATTEMPTED, changed
-from pipeline.adapters.ranged import Answer
+from pipeline.adapters.ranged import Answer, total_of
 from pipeline.domain.evidence import StoredFile
 from pipeline.errors import (
     ForbiddenError,
@@ -117,11 +117,10 @@ class LinkedFile:
 
 
 def _answer(response: urllib3.BaseHTTPResponse, *, whole: bool) -> Answer:
-    header = response.headers.get("Content-Length" if whole else "Content-Range", "")
-    total = header.rpartition("/")[2]
+    total = response.headers.get("Content-Length" if whole else "Content-Range")
     etag = response.headers.get("ETag", "")
     return Answer(
         "" if etag.startswith("W/") else etag,  # If-Match never matches a weak one
-        int(total) if total.isdecimal() else None,
+        total_of(total),
         response.stream(_CHUNK, decode_content=False),
     )

@@ -1,7 +1,7 @@
 """A large remote file as a stream: parts are fetched ahead, several at once, and given in order.
 
 One connection to an object store is slow; eight are as fast as the network. Nothing is written to
-disk, and no more than :data:`AHEAD` parts wait in memory.
+disk, and no more than :data:`AHEAD` parts are in memory beside the one that is being given.
 """
 
 import threading
@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.adapters.artifact_listing import changed, other_length
+from pipeline.adapters.artifact_listing import ATTEMPTED, changed, other_length
 from pipeline.domain.evidence import StoredFile
-from pipeline.errors import TransientError
+from pipeline.errors import TransientError, UnavailableError
 
 PART = 8 << 20
-AHEAD = 8
+AHEAD = 7
 _WAITS = (0.2, 1.0, 5.0)  # seconds before a part is asked for again
 
 
@@ -115,11 +115,8 @@ class _Prefetch:
         while True:
             try:
                 with self._parts.open(at, end - 1, self._etag) as answer:
-                    self._check(answer)
-                    for chunk in answer.chunks:
+                    for chunk in self._checked(answer, end - at):
                         at += len(chunk)
-                        if at > end:
-                            raise other_length(self._file)
                         yield chunk
             except TransientError as error:
                 unsafe = at > first and not self._etag  # the rest may be another version's
@@ -130,12 +127,37 @@ class _Prefetch:
                     raise other_length(self._file)
                 return
 
+    def _checked(self, answer: Answer, wanted: int) -> Iterator[bytes]:
+        """Give the bytes of an answer that is of the listed file, and of the version begun with.
+
+        What the headers say is looked at when a byte has come: a connection that breaks within
+        them leaves half a number, and no client notices.
+        """
+        length = 0
+        for chunk in answer.chunks:
+            if not length:
+                self._check(answer)
+            length += len(chunk)
+            if length > wanted:
+                raise other_length(self._file)
+            yield chunk
+        if not length:
+            if wanted and answer.total != 0:
+                raise UnavailableError(ATTEMPTED, self._file.path, "the store sends nothing of it")
+            self._check(answer)
+
     def _check(self, answer: Answer) -> None:
         if answer.total not in {None, self._file.size}:
             raise other_length(self._file)
         if self._etag and answer.etag != self._etag:  # it has no If-Match, or does not obey it
             raise changed(self._file)
         self._etag = answer.etag
+
+
+def total_of(header: str | None) -> int | None:
+    """Read how long the whole file is from ``Content-Length`` or ``Content-Range``."""
+    total = (header or "").rpartition("/")[2]
+    return int(total) if total.isdecimal() else None
 
 
 def _pause(error: TransientError, waits: Iterator[float]) -> float:

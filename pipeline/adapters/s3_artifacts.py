@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.adapters.artifact_listing import ATTEMPTED, listed, require_inside
-from pipeline.adapters.ranged import Answer, in_order
+from pipeline.adapters.ranged import Answer, in_order, total_of
 from pipeline.adapters.s3_client import S3Client, owner
 from pipeline.domain.evidence import Refused, StoredFile
-from pipeline.errors import PermanentError
+from pipeline.errors import PermanentError, UnavailableError
 
 _CHUNK = 1 << 20
 
@@ -30,7 +31,7 @@ class S3Artifacts:
             return listed(
                 StoredFile(each["Key"].removeprefix(prefix), each["Size"])
                 for page in pages
-                for each in page.get("Contents", ())
+                for each in _contents(page, bucket)
                 if each["Size"] or not each["Key"].endswith("/")
             )
 
@@ -58,21 +59,28 @@ class _Object:
         with self._s3.asked_for(self._subject) as client:
             answer = client.get_object(**asked)
             with closing(answer["Body"]) as body:
-                yield Answer(
-                    answer.get("ETag", ""),
-                    answer.get("ContentLength") if whole else self._total(answer),
-                    body.iter_chunks(_CHUNK),
+                if not whole and answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.OK:
+                    raise PermanentError(
+                        ATTEMPTED,
+                        self._subject,
+                        "this S3, or a proxy before it, does not answer ranges: mend that",
+                    )
+                total = (
+                    str(answer.get("ContentLength", "")) if whole else answer.get("ContentRange")
                 )
+                yield Answer(answer.get("ETag", ""), total_of(total), body.iter_chunks(_CHUNK))
 
-    def _total(self, answer: dict[str, Any]) -> int:
-        _, _, total = answer.get("ContentRange", "").rpartition("/")
-        if not total.isdecimal():
-            raise PermanentError(
-                ATTEMPTED,
-                self._subject,
-                "this S3 does not answer ranges (or a proxy before it takes them out): mend that",
-            )
-        return int(total)
+
+def _contents(page: dict[str, Any], bucket: str) -> list[dict[str, Any]]:
+    """Read the objects of a page; one that broke off is, to boto3, a page without any."""
+    if "IsTruncated" not in page:
+        raise UnavailableError(
+            ATTEMPTED,
+            f"S3, bucket {bucket}",
+            "its answer broke off or is no listing: does AWS_ENDPOINT_URL_S3 lead to an S3?",
+        )
+    contents: list[dict[str, Any]] = page.get("Contents", [])
+    return contents
 
 
 def _root(artifact_uri: str) -> tuple[str, str]:

@@ -68,6 +68,8 @@ def translated(subject: str, origin: Callable[[], str]) -> Iterator[None]:
             f"boto3 cannot go on ({type(error).__name__}): look at the AWS_* variables, "
             "the shared AWS files and the model's artifact URI",
         ) from error
+    except ValueError as error:  # half a header: the connection broke there, and nobody noticed
+        raise _away(subject, error) from error
 
 
 def _away(subject: str, error: Exception) -> UnavailableError:
