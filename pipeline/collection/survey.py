@@ -149,7 +149,9 @@ class Survey:
         """Find out how old an image is, and whether anybody else may want it."""
         strange = [f"somebody tagged it {tag}" for tag in tags if not _VERSION_KEY.match(tag)]
         wanted = (SLSA_PROVENANCE, DEPLOYMENT)
-        ours = {(each.service, each.sequence) for each in histories}
+        ours = {
+            (each.service, each.sequence) for each in histories if _of(each, image.ref.digest)
+        }
         elsewhere = self._attached_elsewhere(image.ref)
         for found in attestations(
             image.ref, registry=self._registry, keys=self._keys, wanted=wanted
@@ -204,6 +206,10 @@ def _recorded(repository: str, histories: Iterable[Promotion]) -> dict[Digest, d
             if image is not None and image.repository == repository:
                 found[image.digest] = max(at, found.get(image.digest, at))
     return found
+
+
+def _of(promotion: Promotion, digest: Digest) -> bool:
+    return promotion.image is not None and promotion.image.digest == digest
 
 
 def _manifest(content: bytes) -> Manifest | None:
