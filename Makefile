@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-heade
 # the domain, the verifier and webhook authentication: every branch is tested
 CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/webhook_service/delivery.py'
 
-.PHONY: help dev fmt lint types imports test quick check docs bench demo lock clean
+.PHONY: help dev fmt lint types imports test quick check docs bench demo image lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -64,6 +64,9 @@ bench: dev ## each figure a ratio against its peer; writes tests/benchmarks/RESU
 
 demo: dev ## the whole product on this machine: no cluster, no account, no container engine
 	$(BIN)/laurel demo $(if $(KEEP),--keep)
+
+image: dev ## Laurel's own image by its own layer code, into build/images or to LAUREL_REGISTRY
+	@$(BIN)/python -m pipeline.own_image
 
 clean: ## remove the environment and caches of the checkout
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

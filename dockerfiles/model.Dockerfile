@@ -1,9 +1,9 @@
 # A model's image as the Docker Engine builds it (`builder: docker`; docs/docker-builder.md).
 #
 # Laurel sends the context, writes the path of the base's interpreter for "python3", and appends what
-# belongs to one image: ENV and ENTRYPOINT; labels go beside it. In the context: install/ (wheels by
-# hash, pip, the lock), model/ and serving/, each a tree as it lies in the image. Nothing here needs
-# a shell, so a base may have none, and no step has a network.
+# belongs to one image: ENV, WORKDIR, ENTRYPOINT; labels go beside it. In the context: install/ with
+# wheels, pip and the lock; model/ and serving/, each a tree as it lies in the image. Nothing here
+# needs a shell, so a base may have none, and no step has a network.
 
 # repository@sha256:…
 ARG BASE
@@ -26,4 +26,3 @@ COPY model/ /
 COPY serving/ /
 EXPOSE 8080
 USER 65532:65532
-WORKDIR /tmp

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from pipeline.adapters.lock_environments import LockEnvironments
 from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
+from pipeline.adapters.own_package import own_files
 from pipeline.adapters.registries import Registries
 from pipeline.adapters.remembered_locks import RememberedLocks
 from pipeline.adapters.remote_registry import RemoteRegistry
@@ -31,6 +34,7 @@ from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.distribution.credentials import Credentials as RegistryLogins
 from pipeline.distribution.transport import Transport
+from pipeline.domain.content import File
 from pipeline.domain.policy import TrustPolicy
 from pipeline.errors import ConfigurationError
 from pipeline.local.front import Front
@@ -197,6 +201,15 @@ def _local(settings: Settings, images: ImageRegistry) -> tuple[LocalServing, Fro
     rootfs = RootfsCache(cache_folder(settings) / "unpacked", images)
     isolated = settings.serving.isolation == "namespaces"
     return LocalServing(Supervisor(front, rootfs, isolated=isolated), front, rootfs), front, rootfs
+
+
+def own_image_tools(
+    settings: Settings,
+) -> tuple[ImageBuilder, Callable[[Path], tuple[File, ...]]]:
+    """Lend what makes Laurel's own image: its layers, and this installation as files."""
+    store = LayerStore(cache_folder(settings) / "layers")
+    builder = LayerBuilder(_bases(settings, store), LockEnvironments(UvResolver(), store))
+    return builder, partial(own_files, python=Path(sys.executable))
 
 
 def _builder(settings: Settings, resolver: LockResolver, store: LayerStore) -> ImageBuilder:

@@ -1,9 +1,10 @@
 """Claim, run, keep what serves, tell MLflow, let go.
 
-One worker per ledger on one machine. The engine runs promotions, one per service at a time. Four
+One worker per ledger on one machine. The engine runs promotions, one per service at a time. Five
 loops go on beside it: one compares aliases with the ledger, one hands what was accepted to the
-engine, one keeps what serves as it should be and writes down what it observes, one tells MLflow; so
-an MLflow that hangs keeps no rollback waiting. Each may be killed at any moment (law 4, law 8).
+engine, one keeps what serves as it should be and writes down what it observes, one tells MLflow, so
+that an MLflow that hangs keeps no rollback waiting, and one tidies the caches. Each may be killed
+at any moment (law 4, law 8).
 """
 
 import logging
@@ -28,6 +29,8 @@ from pipeline.write_back import WriteBack
 _log = logging.getLogger(__name__)
 KEEP_EVERY = 2.0
 """Seconds between two looks at what serves (interfaces §7)."""
+TIDY_EVERY = 3600.0
+"""Seconds between two looks at the local caches."""
 
 
 class Worker:
@@ -43,10 +46,12 @@ class Worker:
         How many heavy steps may run at once on this machine.
     poll
         Seconds between two looks at the ledger.
+    tidy
+        Keeps the local caches within their size.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one worker has it all
         self,
         ledger: Ledger,
         tools: Tools,
@@ -56,6 +61,7 @@ class Worker:
         checkpoints: Path,
         heavy: int,
         poll: float,
+        tidy: Callable[[], object] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._tools = tools
@@ -64,6 +70,7 @@ class Worker:
         self._services = tuple(services)
         self._heavy = threading.Semaphore(heavy)
         self._poll = poll
+        self._tidy = tidy
         self._engine = Engine(checkpoints, self._carry_out, poll=poll)
         self._look = threading.Event()
         self._hand_on = threading.Event()
@@ -87,6 +94,7 @@ class Worker:
         self._begin("reconcile", self._reconcile, partial(self._wait, self._look))
         self._begin("dispatch", self._dispatch, partial(self._wait, self._hand_on))
         self._begin("keep", self._keep, lambda: self._stopping.wait(KEEP_EVERY))
+        self._begin("tidy", self._tidy_caches, lambda: None)
         self._begin("tell", self._write_back.tick, lambda: self._stopping.wait(self._poll))
 
     def wake(self) -> None:
@@ -122,6 +130,18 @@ class Worker:
     def _reconcile(self) -> None:
         self._reconciler.tick()
         self._hand_on.set()
+
+    def _tidy_caches(self) -> None:
+        """Tidy up an hour from now, in one of the places of heavy steps."""
+        if self._stopping.wait(TIDY_EVERY):
+            return
+        while not self._heavy.acquire(timeout=self._poll):
+            if self._stopping.is_set():
+                return
+        try:
+            self._tidy()
+        finally:
+            self._heavy.release()
 
     def _dispatch(self) -> None:
         """Hand every open promotion without a live attempt to the engine (law 8)."""

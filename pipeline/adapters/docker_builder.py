@@ -163,7 +163,12 @@ class _Build:
         made = self.engine.config(image)
         wanted = {**self.base.env, **self.recipe.env}
         env = {name: value for name, value in made.env.items() if name in wanted}
-        return replace(made, env=env, labels=self.recipe.labels(self.base))
+        return replace(
+            made,
+            env=env,
+            labels=self.recipe.labels(self.base),
+            healthcheck=self.recipe.healthcheck,  # a base may have one of its own
+        )
 
     def _ended(self, failed: FailedBuild) -> Refused:
         """Tell a model's packages that do not install on this base from everything else."""

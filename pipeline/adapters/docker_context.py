@@ -77,7 +77,12 @@ def base_archive(
 def _ending(recipe: Recipe, base: Base) -> str:
     """Write what belongs to one image; quoted, so that Docker expands nothing in it."""
     said = [f'ENV {name}="{_literally(value)}"' for name, value in sorted(recipe.env.items())]
+    said.append(f"WORKDIR {recipe.working_dir}")
     said.append(f"ENTRYPOINT {json.dumps([base.python, recipe.entrypoint])}")
+    if recipe.command:
+        said.append(f"CMD {json.dumps(recipe.command)}")
+    if recipe.healthcheck:
+        said.append(f"HEALTHCHECK CMD {json.dumps(recipe.healthcheck)}")
     return "\n".join([*said, ""])
 
 
@@ -87,8 +92,8 @@ def _literally(value: str) -> str:
     return value
 
 
-def _below(folder: str, file: File) -> File:
-    return replace(file, path=f"{folder}/{file.path}")
+def _below(folder: str, entry: Entry) -> Entry:
+    return replace(entry, path=f"{folder}/{entry.path}")
 
 
 def _pip(at: str) -> Iterator[Entry]:

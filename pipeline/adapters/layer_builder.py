@@ -4,7 +4,7 @@ Base | environment, by lock | model, in one pass | what starts the runtime. The 
 same bytes, and what the registry has is not stored twice.
 """
 
-from pipeline.domain.content import Content, File
+from pipeline.domain.content import Content, Entry
 from pipeline.domain.evidence import Refused
 from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, Base, Descriptor, Layer
 from pipeline.domain.recipe import Made, Recipe
@@ -50,7 +50,7 @@ class LayerBuilder:
         return Made(ref, base.digest, tuple(layer.diff_id for layer in layers))
 
 
-def _push(files: tuple[File, ...], repository: str, registry: ImageRegistry) -> Layer:
+def _push(files: tuple[Entry, ...], repository: str, registry: ImageRegistry) -> Layer:
     return Layer.plain(registry.push_blob(repository, tar_content(files)))
 
 
@@ -61,6 +61,9 @@ def _config(recipe: Recipe, base: Base, layers: tuple[Layer, ...]) -> ImageConfi
         env={**base.env, **recipe.env},
         diff_ids=tuple(layer.diff_id for layer in layers),
         labels=recipe.labels(base),
+        working_dir=recipe.working_dir,
+        command=recipe.command,
+        healthcheck=recipe.healthcheck,
     )
 
 

@@ -11,6 +11,7 @@
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -136,6 +137,7 @@ class LayerStore:
             lock = (self._keys / f"{name}.lock").open("ab")
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            os.utime(lock.fileno())  # when the layer was used last: cache_limit.py goes by it
             yield
 
 

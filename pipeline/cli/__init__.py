@@ -10,7 +10,7 @@
     follow.py     a promotion until it ends
     token_file.py the operator's own token
     new_files.py  the files that `laurel init` writes
-    <verbs>.py    init · up serve … · promote … · status list · build inspect copy · verify keys …
+    <verbs>.py    init · up serve … · promote … · status list · build … gc · verify keys …
 
 No other module of Laurel may import this package. Only click is imported at the top here: every
 verb imports what it needs when it is called, so that ``laurel --help`` is at once there.
@@ -21,6 +21,7 @@ import click
 from pipeline.cli.decide import abort, hold, promote, release, retry, rollback
 from pipeline.cli.demo import demo
 from pipeline.cli.exits import Laurel
+from pipeline.cli.gc import gc
 from pipeline.cli.images import build, copy, inspect
 from pipeline.cli.init import init
 from pipeline.cli.read import list_promotions, status
@@ -45,7 +46,7 @@ for _verb in (
     *(init, up, serve, worker, down, demo),
     *(promote, rollback, status, list_promotions),
     *(abort, retry, hold, release),
-    *(build, inspect, copy),
+    *(build, inspect, copy, gc),
     *(verify, keys, steps, migrate),
 ):
     main.add_command(_verb)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.domain.content import File
+from pipeline.domain.content import Entry, File
 from pipeline.domain.evidence import Lock
 from pipeline.domain.oci import Base
 from pipeline.domain.references import Digest, ImageRef
@@ -32,6 +32,9 @@ class Recipe:
     labels
         What the image says of itself, given its base. Asked when every file of the model was read,
         because their digest is among it.
+    working_dir, command, healthcheck
+        Where the entrypoint starts, what it gets where nobody says otherwise, and what tells
+        whether it is well.
 
     """
 
@@ -40,10 +43,13 @@ class Recipe:
     platform: str
     lock: Lock
     model: tuple[tuple[File, ...], ...]
-    serving: tuple[File, ...]
+    serving: tuple[Entry, ...]
     env: dict[str, str]
     entrypoint: str
     labels: Callable[[Base], dict[str, str]]
+    working_dir: str = "/tmp"  # noqa: S108 - in the image: the one place it may write
+    command: tuple[str, ...] = ()
+    healthcheck: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from pipeline.image.layers import layers_of, tar_of
 from pipeline.image.manifest import parse_manifest
 from pipeline.image.unpack import unpack_layer
 from pipeline.local.processes import MOUNT_POINTS
+from pipeline.local.users import register
 from pipeline.ports import ImageRegistry
 
 _WORTH_KEEPING = 16 << 20  # bytes; a smaller layer is unpacked again sooner than its tree is linked
@@ -72,11 +73,15 @@ class RootfsCache:
         # Trees are found by diffIDs and made of layers: each layer is held against its diffID.
         layers, chain = layers_of(manifest, config.diff_ids), chain_ids(config.diff_ids)
         tree = self._trees / chain[-1].hex
-        if not tree.exists():
+        if not _used(tree):
             with self._locked():
-                if not tree.exists():
+                if not _used(tree):
                     self._unpack(image.repository, layers, chain)
         return Rootfs(tree, config)
+
+    def serve(self, state: Path) -> None:
+        """Know the folder of a serving target: what its servers run on is never evicted."""
+        register(self._trees.parent, state)
 
     def _unpack(
         self, repository: str, layers: tuple[Layer, ...], chain: tuple[Digest, ...]
@@ -120,6 +125,15 @@ def chain_ids(diff_ids: tuple[Digest, ...]) -> tuple[Digest, ...]:
         below = f"{chain[-1]} {diff_id}".encode() if chain else b""
         chain.append(Digest.of(below) if chain else diff_id)
     return tuple(chain)
+
+
+def _used(tree: Path) -> bool:
+    """Tell whether a tree is there, and note that it is used: the least recently used go first."""
+    try:
+        os.utime(tree)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _make_folder(place: Path) -> None:

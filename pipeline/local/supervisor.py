@@ -55,6 +55,7 @@ class Supervisor:
         # Nobody else may look or hold the lock; the folder first: a missing parent gets no mode.
         for name in ("", "services", "processes", LISTENING, "output"):
             (self._folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        images.serve(self._folder)
 
     def desired(self, service: str) -> Desired:
         """Read what a service should be; one never heard of should serve nothing."""
@@ -144,7 +145,8 @@ class Supervisor:
                 rootfs, deployed.env, self._output(revision), isolated=self._isolated
             )
             with listen(self._socket(revision)) as listener:
-                start(command, record=record, notes={"starts": starts + 1}, listener=listener)
+                notes = {"starts": starts + 1, "root": str(rootfs.path)}
+                start(command, record=record, notes=notes, listener=listener)
         except (StepError, OSError) as error:  # one that cannot start must not stop the others
             _log.warning("revision %s: %s", revision, error)
             with suppress(OSError), self._output(revision).open("a") as output:
