@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from pipeline.adapters.bases import Bases
+from pipeline.adapters.cache_limit import CacheLimit
 from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.docker_builder import DockerBuilder
 from pipeline.adapters.envoy_metrics import EnvoyMetrics
@@ -49,6 +50,7 @@ from pipeline.trust.key_file import load_key_file
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from pipeline.collection.survey import Survey
     from pipeline.ledger import Ledger
     from pipeline.promote import Tools
     from pipeline.worker import Worker
@@ -67,8 +69,14 @@ def open_ledger(settings: Settings) -> "Ledger":
 
 def open_images(settings: Settings) -> ImageRegistry:
     """Open the image registry; beside a layout, repositories that name a host are there."""
-    folder, remote = settings.registry.folder, _remote(settings)
-    return remote if folder is None else Registries(LayoutRegistry(folder), remote)
+    layout, remote = open_layout(settings), _remote(settings)
+    return remote if layout is None else Registries(layout, remote)
+
+
+def open_layout(settings: Settings) -> LayoutRegistry | None:
+    """Open the image layout, where images go into one."""
+    folder = settings.registry.folder
+    return None if folder is None else LayoutRegistry(folder)
 
 
 def signer(settings: Settings) -> KeyFileSigner:
@@ -145,6 +153,30 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
         checkpoints=settings.worker.engine,
         heavy=settings.worker.heavy,
         poll=settings.worker.poll,
+        tidy=cache_limit(settings).tidy,
+    )
+
+
+def cache_limit(settings: Settings) -> CacheLimit:
+    """Bound the local caches as the settings say."""
+    return CacheLimit(cache_folder(settings), settings.worker.cache_limit)
+
+
+def build_survey(settings: Settings, ledger: "Ledger") -> "Survey":
+    """Put together what finds images that nothing needs any more."""
+    from pipeline.collection.survey import Survey  # noqa: PLC0415 - a receiver needs none
+
+    layout = open_layout(settings)
+    more = {} if layout is None else {"stored": layout.stored}
+    return Survey(
+        settings.plans(),
+        ledger,
+        target=build_target(settings),
+        registry=open_images(settings),
+        policy=trust_policy(settings),
+        keep=settings.history.keep,
+        clock=SystemClock(),
+        **more,
     )
 
 
