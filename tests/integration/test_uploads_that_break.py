@@ -1,7 +1,6 @@
 """However an upload breaks, it ends in the same digest or in nothing at all."""
 
 import random
-import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -11,14 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.domain.content import Content
 from pipeline.domain.promotion import Control, ControlKind
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
 from pipeline.errors import CorruptedError, PermanentError, RateLimitedError, UnavailableError
 from pipeline.interrupts import Interrupted
-from tests.servers.fault_proxy import FaultProxy, fault_proxy
 from tests.servers.faults import (
     Answer,
     ChangeHeaders,
@@ -29,34 +26,13 @@ from tests.servers.faults import (
     too_many_requests,
 )
 from tests.servers.registries import Registry
-from tests.servers.registry_client import client_of
+from tests.servers.registry_line import Line, line_to
 
 pytestmark = pytest.mark.xdist_group("registries")
 
 MIB = 1 << 20
 LARGE = random.Random(4).randbytes(3 * MIB + 77)  # noqa: S311 - any bytes will do, the same each time
 UPLOADS = "/blobs/uploads/"
-
-
-class Line:
-    """A client, a registry that it pushes to, and the proxy between the two."""
-
-    def __init__(self, proxy: FaultProxy, client: RemoteRegistry, waits: list[float]) -> None:
-        self.proxy = proxy
-        self.client = client
-        self.repository = f"{proxy.host}/t{secrets.token_hex(6)}/breaks"
-        self.waits = waits
-
-    def push(self, content: Content) -> Blob:
-        return self.client.push_blob(self.repository, content)
-
-    def read(self, digest: Digest) -> bytes:
-        return b"".join(self.client.read_blob(self.repository, digest))
-
-    def sent(self) -> list[tuple[str | None, int]]:
-        """List the ranges that were sent, and how many bytes of each came through."""
-        heard = self.proxy.heard("PATCH")
-        return [(r.headers.get("content-range"), r.body_length) for r in heard]
 
 
 @pytest.fixture(scope="module", params=["plain_registry", "ociserver", "odd_registry"])
@@ -67,26 +43,20 @@ def registry(request: pytest.FixtureRequest) -> Registry:
 
 @pytest.fixture(scope="module")
 def long_line(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    yield from line_to(registry, tmp_path_factory.mktemp("client"))
+    with line_to(registry, tmp_path_factory.mktemp("client")) as line:
+        yield line
 
 
 @pytest.fixture
 def odd(odd_registry: Registry, tmp_path: Path) -> Iterator[Line]:
-    yield from line_to(odd_registry, tmp_path)
+    with line_to(odd_registry, tmp_path) as line:
+        yield line
 
 
 @pytest.fixture
 def line(plain_registry: Registry, tmp_path: Path) -> Iterator[Line]:
-    yield from line_to(plain_registry, tmp_path)
-
-
-def line_to(registry: Registry, folder: Path) -> Iterator[Line]:
-    waits: list[float] = []
-    with (
-        fault_proxy(registry.host) as proxy,
-        client_of(registry, folder, host=proxy.host, wait=waits.append) as client,
-    ):
-        yield Line(proxy, client, waits)
+    with line_to(plain_registry, tmp_path) as line:
+        yield line
 
 
 def in_chunks(whole: bytes, size: int = 100_000) -> Iterator[bytes]:
