@@ -29,6 +29,7 @@ def raw_server(serve: Serve, tls: ssl.SSLContext | None = None) -> Iterator[str]
             while True:
                 connection, _ = listener.accept()
                 connection.settimeout(30)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as servers do
                 number += 1
                 thread = threading.Thread(target=handle, args=(connection, number))
                 threads.append(thread)
