@@ -40,6 +40,7 @@ def bake(
     manifest = Manifest(
         Descriptor(IMAGE_CONFIG, stored.digest, stored.size),
         tuple(Descriptor(LAYER, blob.digest, blob.size) for blob in blobs),
+        LABELS if labels is None else labels,
     ).to_bytes()
     digest = registry.push_manifest(repository, manifest, IMAGE_MANIFEST)
     return SmokedImage(_built(ImageRef(repository, digest)), "example", 1.0)
