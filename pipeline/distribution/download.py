@@ -24,23 +24,22 @@ _PARTIAL, _NOT_FOUND, _NO_SUCH_METHOD = 206, 404, 405
 _PART = re.compile(r"bytes ([0-9]{1,19})-")
 
 
-def find_blob(repository: Repository, digest: Digest) -> Blob | None:
+def find_blob(repository: Repository, digest: Digest, method: str = "HEAD") -> Blob | None:
     """Tell whether a blob is there, and its size."""
-    for method in ("HEAD", "GET"):  # some proxies know no HEAD; of a GET only the head is read
-        with repository.call(method, f"blobs/{digest}", _LOOK) as answer:
-            if answer.status == _NOT_FOUND:
-                return None
-            if answer.status == _NO_SUCH_METHOD and method == "HEAD":
-                continue
-            if not succeeded(answer):
-                raise rejected(answer, _LOOK, str(repository))
-            size = length(answer)
-        if size is None:
-            break
-        return Blob(digest, size)
-    raise PermanentError(
-        _LOOK, f"{repository}@{digest}", "the registry tells no length: ask its owner"
-    )
+    with repository.call(method, f"blobs/{digest}", _LOOK) as answer:
+        if answer.status == _NOT_FOUND:
+            return None
+        unknown = answer.status == _NO_SUCH_METHOD and method == "HEAD"
+        if not unknown and not succeeded(answer):
+            raise rejected(answer, _LOOK, str(repository))
+        size = length(answer)
+    if unknown:  # some proxies know no HEAD; of a GET only the head is read
+        return find_blob(repository, digest, "GET")
+    if size is None:
+        raise PermanentError(
+            _LOOK, f"{repository}@{digest}", "the registry tells no length: ask its owner"
+        )
+    return Blob(digest, size)
 
 
 def read_blob(repository: Repository, digest: Digest) -> Iterator[bytes]:

@@ -97,12 +97,3 @@ def require_tag(text: str) -> str:
     if not is_tag(text):
         raise InvalidReferenceError(f"{text[:80]!r} is not a tag: use letters, digits, . _ -")
     return text
-
-
-def names(repository: Repository, tag: str, digest: Digest) -> bool:
-    """Tell whether a tag that was listed leads to this digest, or nowhere any more."""
-    accept = {"Accept": _ACCEPTED}
-    with repository.call("HEAD", f"manifests/{tag}", _READ, headers=accept) as answer:
-        if answer.status == _NOT_FOUND:
-            return True
-        return answer.headers.get("Docker-Content-Digest") == digest.value

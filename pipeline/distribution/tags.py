@@ -1,7 +1,7 @@
 """A repository's tags, and those that outlive what they named."""
 
 from pipeline.distribution.listing import LARGEST_PAGE, pages
-from pipeline.distribution.manifests import delete, is_tag, names
+from pipeline.distribution.manifests import delete, get, is_tag
 from pipeline.distribution.repository import Repository
 from pipeline.domain.references import Digest
 from pipeline.image.canonical import read_object
@@ -28,6 +28,7 @@ def delete_with_tags(repository: Repository, digest: Digest) -> bool:
     delete(repository, digest.value)
     left = every(repository)
     for tag in left if left == before else ():
-        if names(repository, tag, digest):
+        content = get(repository, tag)
+        if content is None or Digest.of(content) == digest:
             delete(repository, tag)
     return left != before

@@ -139,6 +139,16 @@ def test_a_part_that_was_not_asked_for_is_refused(line: Line) -> None:
         line.read(digest)
 
 
+def test_a_part_that_is_too_short_is_gone_on_from(line: Line) -> None:
+    digest = line.push(Content.of(LARGE)).digest
+    line.proxy.fault(Answer(200, body=LARGE[:MIB]), *BLOB, nth=2)
+    line.proxy.fault(CutResponse(2 * MIB), *BLOB, nth=1)
+    part = {"Content-Range": f"bytes 0-{MIB - 1}/{len(LARGE)}"}
+    line.proxy.fault(Answer(206, part, LARGE[:MIB]), *BLOB, nth=3)
+    assert line.read(digest) == LARGE
+    assert line.proxy.count(*BLOB) == 4
+
+
 def test_a_download_that_gets_nowhere_is_given_up(line: Line) -> None:
     digest = line.push(Content.of(LARGE)).digest
     line.proxy.fault(CutResponse(0, reset=False), *BLOB)
@@ -413,13 +423,14 @@ def test_what_others_wrote_into_the_list_stays_as_it_is(line: Line) -> None:
 
 def test_what_was_deleted_by_others_does_not_keep_anything_from_being_attached(line: Line) -> None:
     push_image(line)
+    attach(line, "kept")
     gone = attach(line, "gone")
     tag = fallback_tag(SUBJECT.digest)
     index = line.manifest(tag) or b""
     line.client.delete(line.repository, gone)
     line.proxy.fault(Answer(200, ANSWERS_INDEX, index), "GET", f"/manifests/{tag}", nth=1)
     attach(line, "ours")
-    assert listed(line) == {"ours"}
+    assert listed(line) == {"kept", "ours"}
 
 
 def test_a_list_that_the_registry_refuses_is_told(line: Line) -> None:
@@ -476,6 +487,15 @@ def test_a_registry_that_does_not_delete_says_so(line: Line) -> None:
     line.proxy.fault(Answer(405, body=body), "DELETE")
     with pytest.raises(PermanentError, match=r"does not delete: .*UNSUPPORTED switched off"):
         line.client.delete(line.repository, SUBJECT.digest)
+
+
+def test_tags_that_lead_nowhere_any_more_are_removed_with_what_they_named(odd: Line) -> None:
+    push_image(odd, "one")
+    push_image(odd, "two")
+    odd.proxy.fault(Answer(404), "GET", "/manifests/one")
+    odd.client.delete(odd.repository, SUBJECT.digest)
+    assert odd.proxy.count("DELETE", "/manifests/(one|two)") == 2
+    assert odd.client.tags(odd.repository) == ()
 
 
 def test_a_deletion_that_is_refused_is_told(line: Line) -> None:

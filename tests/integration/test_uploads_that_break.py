@@ -259,6 +259,20 @@ def test_a_registry_that_names_no_place_for_an_upload_says_so(line: Line) -> Non
         line.push(content())
 
 
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_a_registry_that_refuses_bytes_is_not_asked_again(line: Line, method: str) -> None:
+    body = b'{"errors": [{"code": "DENIED", "message": "over quota"}]}'
+    line.proxy.fault(Answer(400, body=body), method)
+    with pytest.raises(PermanentError, match="400: DENIED over quota"):
+        line.push(content())
+    assert line.proxy.count(method) == 1
+
+
+def test_a_registry_that_begins_no_upload_is_waited_for(line: Line) -> None:
+    line.proxy.fault(Answer(503), "POST", nth=range(1, 7))
+    assert line.push(content()).digest == Digest.of(LARGE)
+
+
 def test_a_registry_that_refuses_uploads_says_why(line: Line) -> None:
     body = b'{"errors": [{"code": "NAME_UNKNOWN", "message": "create it first"}]}'
     line.proxy.fault(Answer(404, body=body), "POST")
@@ -305,10 +319,12 @@ def test_content_that_is_not_what_it_says_is_never_declared_whole(line: Line) ->
     for size, told in ((len(LARGE) - 1, "more than"), (len(LARGE) + 1, f"{len(LARGE)} of")):
         with pytest.raises(CorruptedError, match=told):
             line.push(Content(content().chunks, size))
+    with pytest.raises(CorruptedError, match="more than"):
+        line.push(Content(lambda: [LARGE, b"", b"more"], len(LARGE)))
     with pytest.raises(CorruptedError, match="its bytes are others"):
         line.push(Content(content().chunks, len(LARGE), Digest.of(b"other")))
     assert line.proxy.count("PUT") == 0
-    assert line.proxy.count("DELETE") >= 3
+    assert line.proxy.count("DELETE") >= 4
 
 
 def test_content_that_changed_between_two_readings_is_refused(line: Line) -> None:
