@@ -69,14 +69,16 @@ class ClientProcess:
             env={**environment, "TMPDIR": self._folder},
             start_new_session=True,
         )
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker: both are pipes
+        assert self._process.stdout is not None  # noqa: S101 - as above
+        self._questions, self._answers = self._process.stdin, self._process.stdout
         self._unread = bytearray()
 
     def ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Send a question and wait for its answer; raise ``Gone`` where none comes in time."""
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker: PIPE above
         try:
-            self._process.stdin.write(json.dumps(question).encode() + b"\n")
-            self._process.stdin.flush()
+            self._questions.write(json.dumps(question).encode() + b"\n")
+            self._questions.flush()
             answer: dict[str, Any] = json.loads(self._line(time.monotonic() + seconds))
         except (OSError, ValueError, Gone) as error:
             self.end()
@@ -87,16 +89,14 @@ class ClientProcess:
         """End it, whatever it has started, and what it has left."""
         if self._process.returncode is None:  # not waited for yet: its number is still its own
             os.killpg(self._process.pid, signal.SIGKILL)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with suppress(OSError):
-                    stream.close()
+        for pipe in (self._questions, self._answers):
+            with suppress(OSError):  # a question that could not be sent any more
+                pipe.close()
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _line(self, until: float) -> bytes:
-        assert self._process.stdout is not None  # noqa: S101 - as above
-        descriptor = self._process.stdout.fileno()
+        descriptor = self._answers.fileno()
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
             while b"\n" not in self._unread:

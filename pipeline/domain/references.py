@@ -18,6 +18,8 @@ _PLAIN_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _HASHED_SLUG = re.compile(r".*-x[0-9a-f]{20}\Z")
 _DNS_LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _SLUG_LENGTH = 40
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://(?:([^/?#]*)@)?)?([^?#]*)")
+_CONTAINERS = frozenset({"abfs", "abfss", "b2", "dbfs", "r2", "wasb", "wasbs"})
 _DOCKER_HUB = "docker.io"
 
 
@@ -198,3 +200,17 @@ def model_slug(name: str) -> str:
         return name
     kept = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
     return f"{kept or 'model'}-x{hashlib.sha256(name.encode()).hexdigest()[:20]}"
+
+
+def without_credentials(uri: str) -> str:
+    """Write a URI as strangers may read it: without user, password, query and fragment.
+
+    What some stores write before the ``@`` is a container and stays; a path has nothing to hide.
+    """
+    found = _URI.match(uri)
+    if found is None:
+        return uri
+    scheme, user, rest = found.groups()
+    container = user if user and ":" not in user and scheme.lower() in _CONTAINERS else None
+    slashes = "//" if uri.startswith("//", len(scheme) + 1) else ""
+    return f"{scheme}:{slashes}{f'{container}@' if container else ''}{rest}"

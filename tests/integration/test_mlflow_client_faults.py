@@ -186,6 +186,13 @@ def test_the_process_ends_with_the_one_that_asks_it(ftp: FtpStore, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_process_may_be_ended_twice(temporary: Path) -> None:
+    process = ClientProcess(environment_for("ftp", os.environ))
+    for _ in range(2):
+        process.end()
+    assert temporary.exists()
+
+
 def test_an_endless_answer_is_not_read_to_its_end(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,14 @@ def test_a_server_without_links_is_read_through_its_proxy(
     assert (maker.made, maker.proxied) == (0, 1)
 
 
+def test_a_proxy_that_only_fails_is_unavailable_and_not_a_file_that_is_gone(
+    store: MlflowArtifacts, maker: LinkMaker
+) -> None:
+    maker.info, maker.broken = {}, True
+    fails(store, UnavailableError, "it answers 500")
+    assert maker.proxied == 2
+
+
 def test_what_the_server_can_do_is_not_asked_for_every_file(
     store: MlflowArtifacts, maker: LinkMaker
 ) -> None:

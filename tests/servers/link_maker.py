@@ -14,7 +14,10 @@ SIGNATURE = "a-secret-signature"
 
 @dataclass
 class LinkMaker:
-    """Serves one file, proxied and by link; ``expired`` links are refused, whichever come first."""
+    """Serves one file, proxied and by link; ``expired`` links are refused, the first ones.
+
+    A ``broken`` one neither lists nor sends anything itself.
+    """
 
     content: bytes
     info: dict[str, Any] = field(default_factory=lambda: {"multipart_downloads_enabled": True})
@@ -24,6 +27,7 @@ class LinkMaker:
     expired: int = 0
     ranges: bool = True
     status: int = 0
+    broken: bool = False
     made: int = 0
     proxied: int = 0
     heard: list[dict[str, str]] = field(default_factory=list)
@@ -57,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps(maker.made_link()).encode())
         else:
             maker.proxied += 1
-            self._send(200, maker.content)
+            self._send(500 if maker.broken else 200, maker.content)
 
     def _blob(self, maker: LinkMaker) -> None:
         maker.heard.append(dict(self.headers))

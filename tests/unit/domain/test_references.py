@@ -16,6 +16,7 @@ from pipeline.domain.references import (
     parse_version,
     require_repository,
     require_service_name,
+    without_credentials,
 )
 from pipeline.errors import InvalidReferenceError
 
@@ -139,3 +140,35 @@ def test_a_base_is_named_as_docker_names_images(written: str, name: str, reposit
 def test_what_is_no_base_is_refused_with_what_to_write(written: str, message: str) -> None:
     with pytest.raises(InvalidReferenceError, match=message):
         BaseRef.parse(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("models:/m-256b", "models:/m-256b"),
+        ("models:/fraud scorer/2", "models:/fraud scorer/2"),
+        ("s3://bucket/a b/%2F@x", "s3://bucket/a b/%2F@x"),
+        ("mlflow-artifacts:/1/models/m-1/artifacts", "mlflow-artifacts:/1/models/m-1/artifacts"),
+        ("file:///var/lib/mlflow", "file:///var/lib/mlflow"),
+        ("/var/lib/what?#", "/var/lib/what?#"),
+        ("mlruns/0/model", "mlruns/0/model"),
+        ("ftp://ada:p%40ss@host:21/models", "ftp://host:21/models"),
+        ("ftp://ada:p@ss@host/models", "ftp://host/models"),
+        ("https://a-token@host/models", "https://host/models"),
+        ("https://host/m?sig=secret#secret", "https://host/m"),
+        ("https://host?sig=secret", "https://host"),
+        ("wasbs://files@a.blob.example/m?sig=secret", "wasbs://files@a.blob.example/m"),
+        ("abfss://files:secret@a.dfs.example/m", "abfss://a.dfs.example/m"),
+        ("dbfs://profile@databricks/m", "dbfs://profile@databricks/m"),
+        ("", ""),
+    ],
+)
+def test_a_uri_is_shown_without_what_is_secret_in_it(written: str, shown: str) -> None:
+    assert without_credentials(written) == shown
+
+
+@given(st.from_regex(r"[a-z]{2,6}://X:X@[a-z.]{1,9}(/[a-z@]*)?([?#]X)?", fullmatch=True))
+def test_no_user_password_or_query_is_ever_shown(uri: str) -> None:
+    shown = without_credentials(uri)
+    assert "X" not in shown
+    assert without_credentials(shown) == shown
