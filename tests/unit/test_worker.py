@@ -245,3 +245,35 @@ def test_two_workers_on_one_file_are_refused(one: Scene, tmp_path: Path) -> None
         pytest.raises(ConfigurationError, match="another worker"),
     ):
         worker_of(one, tmp_path).start()
+
+
+def test_the_caches_are_tidied_now_and_then_in_a_place_of_heavy_steps(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.worker.TIDY_EVERY", 0.01)
+    tidied, worker = threading.Event(), worker_of(one, tmp_path)
+
+    def tidy() -> None:
+        assert not worker._heavy.acquire(blocking=False)
+        tidied.set()
+
+    monkeypatch.setattr(worker, "_tidy", tidy)
+    worker._heavy.acquire()
+    worker.start()
+    try:
+        assert not tidied.is_set()
+        worker._heavy.release()
+        eventually(tidied.is_set, "the caches tidied")
+    finally:
+        worker.stop()
+
+
+def test_who_waits_to_tidy_up_holds_nobody_up_who_stops(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.worker.TIDY_EVERY", 0.01)
+    worker = worker_of(one, tmp_path)
+    worker._heavy.acquire()
+    worker.start()
+    worker.stop()
+    assert not any(thread.is_alive() for thread in worker._threads)
