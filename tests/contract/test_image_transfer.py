@@ -11,9 +11,12 @@ import pytest
 from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.adapters.registries import Registries
+from pipeline.collection.remove import remove_image
 from pipeline.domain.content import Content
+from pipeline.domain.oci import IMAGE_MANIFEST
 from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.references import Digest, ImageRef
+from pipeline.image.referrers import fallback_tag
 from pipeline.ports import ImageRegistry
 from pipeline.steps.sign import sign
 from pipeline.transfer import copy_image
@@ -147,3 +150,22 @@ def test_a_layout_and_a_registry_are_one_to_those_who_copy(
             both.delete(repository, image.digest)
             assert both.manifest(repository, image.digest.value) is None
             assert "one" not in both.tags(repository)
+
+
+def test_an_image_is_removed_from_any_registry_with_all_that_belongs_to_it(source: End) -> None:
+    registry, repository = source.registry, source.repository
+    gone, kept = signed(source), signed(source)
+    for image, tag in ((gone, "laurel-gone"), (kept, "laurel-kept")):
+        content = registry.manifest(repository, image.digest.value)
+        assert content is not None
+        registry.push_manifest(repository, content, IMAGE_MANIFEST, tag=tag)
+    signature, provenance = statements(source, gone.digest)
+    mine = statements(source, kept.digest)
+    for _ in range(2):
+        remove_image(gone, registry=registry)
+    for digest in (gone.digest, signature, provenance):
+        assert registry.manifest(repository, digest.value) is None
+    assert not {"laurel-gone", fallback_tag(gone.digest)} & set(registry.tags(repository))
+    assert registry.manifest(repository, "laurel-kept") is not None
+    assert statements(source, kept.digest) == mine
+    assert examine(kept, registry=registry, policy=POLICY).trusted is not None
