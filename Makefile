@@ -29,6 +29,7 @@ dev: .venv/.ready ## make the environment in .venv/
 lock: ## resolve both locks anew: the environment's, and that of Laurel's own image
 	$(LOCK) --extra demo --extra docker --extra s3 --group dev pyproject.toml -o tests/requirements.lock
 	$(LOCK) --extra docker --extra s3 pyproject.toml -o dockerfiles/laurel.lock
+	echo 'setuptools>=77' | $(LOCK) - -o dockerfiles/build.lock
 
 fmt: dev ## format
 	$(BIN)/ruff format .

@@ -17,7 +17,7 @@ from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.adapters.lock_environments import LockEnvironments
 from pipeline.adapters.uv_resolver import UvResolver
-from pipeline.domain.content import File
+from pipeline.domain.content import Directory, File
 from pipeline.domain.evidence import Lock, Refused
 from pipeline.domain.oci import Base
 from pipeline.domain.recipe import Made, Recipe
@@ -237,8 +237,12 @@ def test_the_same_parts_give_the_same_image(images: ImagesOf, recipe: Recipe) ->
 
 
 def test_other_parts_give_another_image(images: ImagesOf, recipe: Recipe) -> None:
-    other = replace(recipe, serving=(File.of("opt/laurel/serve", b"pass", executable=True),))
-    assert images.made(other).made.ref != images.image().made.ref
+    serving = (File.of("opt/laurel/serve", b"pass"), Directory("data", 0o1777))
+    said = {"command": ("--port", "1 $2"), "healthcheck": ("a", 'b "c"'), "working_dir": "/data"}
+    other = images.made(replace(recipe, serving=serving, **said))  # type: ignore[arg-type]
+    assert other.made.ref != images.image().made.ref
+    assert {name: getattr(other.config, name) for name in said} == said
+    assert other.files()["data"][1] == 0o041777
 
 
 def test_an_image_runs_with_nothing_else_in_reach(images: ImagesOf) -> None:

@@ -1,6 +1,7 @@
 """Manifests, indexes and configurations: golden bytes, and nothing odd is read."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,13 @@ DESCRIPTOR_JSON = (
 )
 
 
+def test_a_health_check_that_needs_a_shell_is_not_read() -> None:
+    said = json.loads(replace(CONFIG, healthcheck=("true",)).to_bytes())
+    assert said["config"]["Healthcheck"]["Test"] == ["CMD", "true"]
+    said["config"]["Healthcheck"]["Test"] = ["CMD-SHELL", "true"]
+    assert parse_config(json.dumps(said).encode()).healthcheck == ()
+
+
 def test_a_configuration_has_one_spelling() -> None:
     assert CONFIG.to_bytes().decode() == (
         '{"architecture":"amd64","config":{"Entrypoint":["/opt/python/bin/python3",'
@@ -52,6 +60,8 @@ def test_what_was_written_is_read_back() -> None:
     about = Manifest(EMPTY, MANIFEST.layers, {}, "application/x", MANIFEST.config)
     listed = Descriptor(LAYER, CONTENT, 7, "application/x", {"a": "1"})
     assert parse_config(CONFIG.to_bytes()) == CONFIG
+    more = replace(CONFIG, command=("up",), healthcheck=("python3", "healthy"))
+    assert parse_config(more.to_bytes()) == more
     assert parse_manifest(MANIFEST.to_bytes()) == MANIFEST
     assert parse_manifest(about.to_bytes()) == about
     assert parse_index(index_bytes((listed, MANIFEST.config))) == (listed, MANIFEST.config)
