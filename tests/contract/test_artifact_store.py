@@ -35,6 +35,7 @@ class Place:
     store: MlflowArtifacts
     put: Put
     odd_name: str
+    folder: Path
 
 
 class Places:
@@ -117,7 +118,7 @@ def place(
         store = MlflowArtifacts(rest)
         stack.callback(store.close)
         early = request.param == "proxied_by_early_mlflow"  # it sends no name beyond ASCII
-        yield Place(store, put, "+%.py" if early else "é+%.py")
+        yield Place(store, put, "+%.py" if early else "é+%.py", folder)
 
 
 @pytest.fixture
@@ -211,6 +212,20 @@ def test_a_file_is_read_a_second_time_from_its_start(
     next(first)
     assert b"".join(store.read(uri, file)) == (model / file.path).read_bytes()
     assert b"".join(first) in (model / file.path).read_bytes()
+
+
+@pytest.mark.parametrize("place", ["presigned"], indirect=True)
+def test_a_large_file_behind_a_real_mlflow_comes_by_link_and_a_small_one_through_it(
+    place: Place, model: Path
+) -> None:
+    uri = place.put(model)
+    for path in ("MLmodel", "code/big.bin"):
+        list(place.store.read(uri, StoredFile(path, (model / path).stat().st_size)))
+    root = uri.removeprefix("mlflow-artifacts:")
+    asked = (place.folder / "mlflow.log").read_text()
+    assert f'"GET {_API}{root}/MLmodel ' in asked
+    assert f'"GET {_API}{root}/code/big.bin ' not in asked
+    assert f'"GET {_API.replace("artifacts/artifacts", "artifacts/presigned")}{root}/code/' in asked
 
 
 def test_leaving_a_file_early_leaves_no_thread_behind(
