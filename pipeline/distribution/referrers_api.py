@@ -24,7 +24,7 @@ from pipeline.image.referrers import (
 _ABSENT = frozenset({400, 404, 405, 406})  # what registries without such a list answer
 _MOST = 1000
 _ATTEMPTS = 5
-_ours = threading.Lock()
+_LOCKS = tuple(threading.Lock() for _ in range(64))  # more than there are images at work at once
 
 
 def referrers(repository: Repository, subject: Digest) -> tuple[Descriptor, ...]:
@@ -48,7 +48,7 @@ def list_referrer(repository: Repository, subject: Digest, listed: Descriptor) -
     if _by_registry(repository, subject) is not None:
         return
     tag = fallback_tag(subject)
-    with _ours:  # our own threads need not be each other's other writers
+    with _alone(repository, subject):
         for _ in range(_ATTEMPTS):
             before = manifests.get(repository, tag)
             if listed in parse_referrers(before):
@@ -80,13 +80,18 @@ def unlist_referrer(repository: Repository, referrer: Digest) -> None:
     if about is None:
         return
     tag = fallback_tag(about[0])
-    with _ours:
+    with _alone(repository, about[0]):
         before = manifests.get(repository, tag)
         after = before and without_referrer(before, referrer)
         if before and after and parse_referrers(after):
             manifests.put(repository, after, IMAGE_INDEX, tag)
         elif before and after:
             manifests.delete(repository, Digest.of(before).value)
+
+
+def _alone(repository: Repository, subject: Digest) -> threading.Lock:
+    """Keep our own threads from being each other's other writers."""
+    return _LOCKS[hash((repository.place, subject)) % len(_LOCKS)]
 
 
 def _without_lost(repository: Repository, index: bytes | None) -> bytes | None:

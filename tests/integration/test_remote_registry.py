@@ -24,6 +24,8 @@ from pipeline.errors import (
 from pipeline.image.canonical import LIMIT
 from pipeline.image.manifest import EMPTY, EMPTY_CONFIG, Manifest
 from pipeline.image.referrers import fallback_tag, referrer_manifest
+from pipeline.settings.load import load_settings
+from pipeline.wiring import open_images
 from tests.servers.faults import (
     Answer,
     ChangeHeaders,
@@ -539,3 +541,17 @@ def test_an_upload_that_a_registry_began_instead_is_cancelled(line: Line) -> Non
 def test_a_name_without_a_registry_is_refused(line: Line, name: str) -> None:
     with pytest.raises(InvalidReferenceError):
         line.client.blob(name, SUBJECT.digest)
+
+
+def test_settings_lead_to_a_registry_behind_a_private_authority(
+    tls_registry: Registry, tmp_path: Path
+) -> None:
+    path = tmp_path / "laurel.yaml"
+    path.write_text(
+        f"registry: {{location: {tls_registry.host}/ml, ca_file: '{tls_registry.ca_file}'}}"
+    )
+    found = load_settings(path, {})
+    repository = found.registry.repository("settings")
+    images = open_images(found)
+    blob = images.push_blob(repository, Content.of(b"content"))
+    assert images.blob(f"{tls_registry.host}/ml/settings", blob.digest) == blob

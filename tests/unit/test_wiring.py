@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import wiring
+from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 from pipeline.settings.load import load_settings
@@ -20,6 +21,18 @@ def settings(folder: Path, text: str = "", **environment: str) -> Settings:
 def test_images_go_into_a_layout_folder_by_default(tmp_path: Path) -> None:
     wiring.open_images(settings(tmp_path))
     assert (tmp_path / "images" / "oci-layout").is_file()
+
+
+def test_images_go_to_the_registry_that_the_settings_name(tmp_path: Path) -> None:
+    found = settings(tmp_path, "registry: {location: registry.example.com/ml}")
+    assert isinstance(wiring.open_images(found), RemoteRegistry)
+    assert not (tmp_path / "images").exists()
+
+
+def test_a_private_authority_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
+    text = "registry: {location: registry.example.com/ml, ca_file: ca.pem}"
+    with pytest.raises(ConfigurationError, match=r"registry\.ca_file: .*/ca\.pem"):
+        wiring.open_images(settings(tmp_path, text))
 
 
 @pytest.mark.parametrize("how", ["a variable", "a file"])
