@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,15 @@ class Builds:
             finally:
                 assert process.stdin is not None
                 process.stdin.close()
+
+    def counted(self, contender: Contender) -> list[dict[str, Any]]:
+        """Give what was said in the rounds that count, which were the last."""
+        return self.reports[-len(contender.seconds) :]
+
+    def step_alone(self, contender: Contender) -> Contender:
+        """Take the step's own share of the rounds: in a worker, starting a process is no part."""
+        seconds = [report["seconds"] for report in self.counted(contender)]
+        return replace(contender, name=f"{contender.name}: the step alone", seconds=seconds)
 
     @property
     def image(self) -> str:
