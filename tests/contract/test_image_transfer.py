@@ -13,16 +13,20 @@ from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.adapters.registries import Registries
 from pipeline.collection.remove import remove_image
 from pipeline.domain.content import Content
+from pipeline.domain.evidence import CheckedModel, ResolvedModel
 from pipeline.domain.oci import IMAGE_MANIFEST
+from pipeline.domain.plan import Plan
 from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.image.referrers import fallback_tag
+from pipeline.image.version_key import version_key
 from pipeline.ports import ImageRegistry
+from pipeline.steps.recall import recall
 from pipeline.steps.sign import sign
 from pipeline.transfer import copy_image
 from pipeline.trust.keys import PrivateKey
 from pipeline.trust.verifier import examine
-from tests.fakes.baked_image import bake
+from tests.fakes.baked_image import MODEL, bake
 from tests.fakes.clock import FakeClock
 from tests.servers.fault_proxy import fault_proxy
 from tests.servers.registries import Registry
@@ -169,3 +173,24 @@ def test_an_image_is_removed_from_any_registry_with_all_that_belongs_to_it(sourc
     assert registry.manifest(repository, "laurel-kept") is not None
     assert statements(source, kept.digest) == mine
     assert examine(kept, registry=registry, policy=POLICY).trusted is not None
+
+
+@pytest.mark.parametrize("kind", ["plain", "ociserver", "odd"])
+def test_the_same_version_again_is_one_request_to_a_registry(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    server = server_of(kind, request)
+    with fault_proxy(server.host) as proxy, client_of(server, tmp_path, host=proxy.host) as client:
+        plan = Plan("fraud", MODEL.name, repository=f"{proxy.host}/{secrets.token_hex(6)}/fraud")
+        resolved = ResolvedModel(MODEL, "champion", "r", "m", "models:/m", "/a", {})
+        image = signed(End(client, plan.repository))
+        content = client.manifest(plan.repository, image.digest.value)
+        assert content is not None
+        key = version_key(resolved, plan)
+        client.push_manifest(plan.repository, content, IMAGE_MANIFEST, tag=key)
+        before = proxy.count()
+        checked = CheckedModel(resolved, ())
+        found = recall(checked, plan=plan, rebuild=False, registry=client, key_id="k")
+        assert proxy.count() == before + 1
+    assert found is not None
+    assert found.ref == image

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.adapters.cache_limit import CacheLimit
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.serving import Readiness
@@ -145,6 +146,7 @@ DEPLOY = """
 import json, sys
 from pathlib import Path
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.adapters.cache_limit import CacheLimit
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.domain.plan import Plan
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
@@ -389,3 +391,22 @@ def test_an_image_that_the_registry_lost_is_not_deployed(
     with pytest.raises(PermanentError, match=image.ref.digest.hex):
         machine.serving.deploy(PLAN, image, 1)
     assert machine.serving.observe("fraud").canary is None
+
+
+def test_what_a_server_runs_on_stays_however_small_the_cache_has_to_be(
+    machine: LocalMachine, images: ImageMaker, tmp_path: Path
+) -> None:
+    revision = promoted(machine, images, 1)
+    unused = machine.images.provide(images.serve("# nobody runs it").ref).path
+    for tree in unused.parent.iterdir():
+        os.utime(tree, (0, 0))
+    limit = CacheLimit(images.folder, 0, temporary=tmp_path)
+    assert limit.tidy().freed > 0
+    assert not unused.exists()
+    kill(machine.server(revision))
+    kept(machine, lambda: machine.request()[0] == OK)
+    machine.serving.down("fraud")
+    for tree in unused.parent.iterdir():
+        os.utime(tree, (0, 0))
+    limit.tidy()
+    assert list(unused.parent.iterdir()) == []
