@@ -11,7 +11,7 @@ from pipeline.domain.evidence import BuiltImage, LockedModel, Refused
 from pipeline.domain.oci import Base
 from pipeline.domain.plan import Plan
 from pipeline.domain.recipe import Recipe
-from pipeline.domain.references import Digest, model_slug
+from pipeline.domain.references import Digest, model_slug, without_credentials
 from pipeline.errors import CorruptedError
 from pipeline.image.model_files import ModelFiles, unfit_listing
 from pipeline.image.version_key import platform_of, repository_of, version_key
@@ -97,7 +97,7 @@ def _labels(locked: LockedModel, plan: Plan, base: Base, artifact_digest: Digest
     labels = {
         "org.opencontainers.image.title": resolved.model.name,
         "org.opencontainers.image.version": str(resolved.model.version),
-        "org.opencontainers.image.source": resolved.source,
+        "org.opencontainers.image.source": without_credentials(resolved.source),
         "org.opencontainers.image.base.name": plan.base,
         "org.opencontainers.image.base.digest": base.digest.value,
         "dev.laurel.model.name": resolved.model.name,

@@ -109,6 +109,22 @@ def test_the_image_says_what_it_is_and_how_it_runs(store: FolderStore, tmp_path:
     }
 
 
+def test_an_image_holds_no_credentials_of_where_its_model_came_from(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    model = locked(store.files(""))
+    resolved = replace(
+        model.described.checked.resolved, source="https://ann:secret@store.example/m?sig=abc"
+    )
+    checked = replace(model.described.checked, resolved=resolved)
+    made = built_from(
+        store, tmp_path, replace(model, described=replace(model.described, checked=checked))
+    )
+    assert isinstance(made, BuiltImage)
+    labels = read_image(made, tmp_path)[1].labels
+    assert labels["org.opencontainers.image.source"] == "https://store.example/m"
+
+
 def test_building_again_finds_its_own_work(store: FolderStore, tmp_path: Path) -> None:
     first = image(store, tmp_path)
     blobs = set((tmp_path / "images/blobs/sha256").iterdir())
