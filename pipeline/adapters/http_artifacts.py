@@ -25,7 +25,7 @@ _SILENT = (
 
 
 class HttpArtifacts:
-    """Reads from ``mlflow.url`` with its credentials, and from any other server without."""
+    """Reads from ``mlflow.url`` with its credentials; from any other server without, no links."""
 
     def __init__(self, rest: MlflowRest, proxied: ProxiedArtifacts) -> None:
         self._rest = rest
@@ -58,7 +58,7 @@ class HttpArtifacts:
             yield self._proxied, root
             return
         rest = MlflowRest(f"{parts.scheme}://{parts.netloc}{prefix}")
-        store = ProxiedArtifacts(rest)
+        store = ProxiedArtifacts(rest, links=False)
         try:
             yield store, root
         except ForbiddenError as error:

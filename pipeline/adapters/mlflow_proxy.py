@@ -22,6 +22,7 @@ from pipeline.image.model_files import DEEPEST, MOST
 API = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 20
 _ODD = frozenset("/\\\0")
+_LONGEST_NUMBER = 19  # digits of what fits into 64 bits
 
 
 class ProxiedArtifacts:
@@ -29,15 +30,23 @@ class ProxiedArtifacts:
 
     Where the server hands out links into that store, large files are read there, and every file if
     it sends nothing itself.
+
+    Parameters
+    ----------
+    links
+        Whether to go where the server's links lead. Not for a server that only a model names: its
+        links would have Laurel read what Laurel alone can reach, credentials of its machine too.
+
     """
 
-    def __init__(self, rest: MlflowRest) -> None:
+    def __init__(self, rest: MlflowRest, *, links: bool = True) -> None:
         self._rest = rest
-        self._presigned = PresignedArtifacts(rest)
+        self._presigned = PresignedArtifacts(rest) if links else None
 
     def close(self) -> None:
         """Close every connection but MLflow's."""
-        self._presigned.close()
+        if self._presigned is not None:
+            self._presigned.close()
 
     def files(self, artifact_uri: str) -> tuple[StoredFile, ...] | Refused:
         """List every file, folder by folder; the API tells sizes, and no checksums."""
@@ -53,7 +62,7 @@ class ProxiedArtifacts:
                 if entry.get("is_dir"):
                     folders.append(f"{folder}{name}/")
                 else:
-                    found.append(StoredFile(folder + name, int(entry.get("file_size", 0))))
+                    found.append(StoredFile(folder + name, _size(entry.get("file_size", 0))))
             if folder.count("/") > DEEPEST or len(found) > MOST:
                 return too_much()
         return listed(found)
@@ -63,9 +72,10 @@ class ProxiedArtifacts:
         require_inside(file.path)
         root = self._root(artifact_uri)
         stored = Stored(quote(f"{root}/{file.path}"), _workspace(root), file)
-        by_link = yield from self._presigned.stream(stored)
-        if by_link:
-            return
+        if self._presigned is not None:
+            by_link = yield from self._presigned.stream(stored)
+            if by_link:
+                return
         try:
             yield from self._proxied(stored)
         except UnavailableError as error:
@@ -113,7 +123,9 @@ class ProxiedArtifacts:
             subject=subject,
         )
         told = accepted(answer, attempted=ATTEMPTED, subject=subject)
-        entries: list[dict[str, Any]] = told.get("files", [])
+        entries = told.get("files", [])
+        if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+            raise _no_listing()
         return entries
 
     def _root(self, artifact_uri: str) -> str:
@@ -126,6 +138,20 @@ class ProxiedArtifacts:
                 "let MLflow's --default-artifact-root name no host",
             )
         return unquote(parts.path).strip("/")
+
+
+def _size(said: object) -> int:
+    """Read a size, which MLflow writes as a text; any server may have said it."""
+    digits = str(said)
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_NUMBER):
+        raise _no_listing()
+    return int(digits)
+
+
+def _no_listing() -> PermanentError:
+    return PermanentError(
+        ATTEMPTED, "the model's folder", "its server answers with something else than a listing"
+    )
 
 
 def _workspace(root: str) -> str:

@@ -1,5 +1,6 @@
 """One file behind a link that is good for minutes; an expired one is asked for again."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from pipeline.errors import (
 )
 
 _CHUNK = 1 << 20
+_URL = re.compile(r"https?://[!-~]{1,8192}\Z")
+_NAME = re.compile(r"[0-9A-Za-z-]{1,100}\Z")
+_VALUE = re.compile(r"[ -~]{0,8192}\Z")
 _OVER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _CHANGED = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 
@@ -36,8 +40,7 @@ class Link:
     def parse(cls, told: dict[str, Any], subject: str) -> Self:
         """Read MLflow's answer."""
         url, headers = told.get("url"), told.get("headers") or {}
-        strings = isinstance(headers, dict) and all(isinstance(x, str) for x in headers.values())
-        if not isinstance(url, str) or not url.startswith(("http://", "https://")) or not strings:
+        if not (isinstance(url, str) and _URL.match(url) and _are_headers(headers)):
             raise PermanentError(
                 ATTEMPTED, subject, "MLflow's link to it is no http(s) URL: look at its log"
             )
@@ -114,6 +117,14 @@ class LinkedFile:
             raise UnavailableError(ATTEMPTED, f"the store behind MLflow, {path}", said)
         if status != wanted:
             raise PermanentError(ATTEMPTED, path, f"{said}: it redirects, or ignores ranges")
+
+
+def _are_headers(said: object) -> bool:
+    """Tell whether all of it can be sent: else the error for it would repeat it."""
+    return isinstance(said, dict) and all(
+        isinstance(value, str) and _NAME.match(name) and _VALUE.match(value)
+        for name, value in said.items()
+    )
 
 
 def _answer(response: urllib3.BaseHTTPResponse, *, whole: bool) -> Answer:

@@ -8,6 +8,7 @@ from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
 from pipeline.domain.evidence import StoredFile
 from pipeline.errors import ForbiddenError, NotFoundError, PermanentError, UnavailableError
+from tests.servers.link_maker import running_link_maker
 from tests.servers.scripted import Scripted, scripted_server
 
 API = "/api/2.0/mlflow-artifacts/artifacts"
@@ -72,6 +73,35 @@ def test_a_file_is_read_from_where_the_root_says(store: MlflowArtifacts, other: 
     other.says(200, b"abc")
     assert b"".join(store.read(f"{other.url}{API}/1/m", FILES[0])) == b"abc"
     assert other.heard[-1][0] == f"{API}/1/m/MLmodel"
+
+
+def test_nobody_goes_where_another_servers_links_lead(
+    store: MlflowArtifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.presigned_artifacts.PART", 1)
+    with running_link_maker(b"abc") as maker:  # its links could name what Laurel alone can reach
+        maker.info["artifacts_presigned_only"] = True
+        assert b"".join(store.read(f"{maker.url}{API}/1/m", FILES[0])) == b"abc"
+    assert (maker.made, maker.heard, maker.proxied) == (0, [], 1)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        "MLmodel",
+        ["MLmodel"],
+        [{"path": "MLmodel", "file_size": -3}],
+        [{"path": "MLmodel", "file_size": None}],
+        [{"path": "MLmodel", "file_size": "9" * 5000}],
+    ],
+    ids=["a text", "texts", "a negative size", "no size", "an endless size"],
+)
+def test_another_servers_nonsense_is_no_listing(
+    store: MlflowArtifacts, other: Scripted, files: object
+) -> None:
+    other.says(200, {"files": files})
+    with pytest.raises(PermanentError, match="something else than a listing"):
+        store.files(f"{other.url}{API}/1/m")
 
 
 def test_another_server_that_wants_credentials_is_told_apart(

@@ -207,3 +207,22 @@ def test_another_size_in_the_link_than_in_the_listing_is_noticed(
 
 def test_links_are_printed_without_their_secret(maker: LinkMaker) -> None:
     assert SIGNATURE not in repr(Link.parse(maker.made_link(), "model.pkl"))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"headers": {"X-Key": f"{SIGNATURE}\r\nHost: elsewhere"}},
+        {"headers": {f"X-Key: {SIGNATURE}\r\nHost": "elsewhere"}},
+        {"headers": {"X-Key": f"{SIGNATURE}\u2026"}},
+        {"headers": [SIGNATURE]},
+        {"url": f"http://127.0.0.1/ {SIGNATURE}"},
+        {"url": f"http://127.0.0.1/\u2026{SIGNATURE}"},
+    ],
+    ids=["a line", "a name of lines", "no latin", "a list", "a space in a URL", "a URL of others"],
+)
+def test_a_link_that_cannot_be_sent_is_refused_and_not_repeated(
+    store: MlflowArtifacts, maker: LinkMaker, link: dict[str, object]
+) -> None:
+    maker.info, maker.link = ALONE, link
+    fails(store, PermanentError, "no http")
