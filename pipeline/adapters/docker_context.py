@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.domain.content import Directory, Entry, File
 from pipeline.domain.oci import Base
 from pipeline.domain.recipe import Recipe
 from pipeline.domain.references import Digest
-from pipeline.errors import ConfigurationError
 from pipeline.image.config import ImageConfig
 from pipeline.image.tar import tar_stream, tree_entries
 from pipeline.ports import ImageRegistry
@@ -98,9 +96,6 @@ def _below(folder: str, entry: Entry) -> Entry:
 
 def _pip(at: str) -> Iterator[Entry]:
     """Take pip along as it is installed here, so that a base needs none."""
-    found = find_spec("pip")
-    if found is None or found.origin is None:
-        raise ConfigurationError("builder: docker needs pip: pip install 'laurel[docker]'")
-    for entry in tree_entries(Path(found.origin).parent, at):
+    for entry in tree_entries(Path(str(files("pip"))), at):
         if "__pycache__" not in entry.path:
             yield entry

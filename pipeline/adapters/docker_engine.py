@@ -1,10 +1,11 @@
 """A Docker Engine, found as docker's own clients find it (``DOCKER_HOST``); its SDK's one door."""
 
+import logging
 import os
 import re
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -24,7 +25,7 @@ _LONGEST_LINE = 500
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ENGINES_DOINGS = (" ---> ", "Removing intermediate container ")
 _ENGINES_OWN = "unix:///var/run/docker.sock"
-_REMOVED_LATER = {404, 409}  # gone with a child already; or a child still stands on it
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +122,14 @@ class Engine:
                 self._remove(image)
             before, left = left, self._client.images(all=True, quiet=True, filters=label)
             if len(left) == len(before):
+                _log.warning("the Docker Engine at %s keeps images of build %s", self.host, build)
                 return
 
     def _remove(self, image: str) -> None:
         import docker  # noqa: PLC0415 - optional
 
-        try:
+        with suppress(docker.errors.APIError):  # gone with a child; or one still stands on it
             self._client.remove_image(image, force=True)
-        except docker.errors.APIError as error:
-            if error.status_code not in _REMOVED_LATER:
-                raise
 
     def _has(self, image: str) -> bool:
         import docker  # noqa: PLC0415 - optional

@@ -1,8 +1,10 @@
 """``builder: docker`` beside what all builders promise: its engine, bases, indexes and faults."""
 
 import base64
+import gc
 import io
 import json
+import secrets
 import subprocess
 import sys
 import tarfile
@@ -13,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import wiring
 from pipeline.adapters.bases import Bases
 from pipeline.adapters.docker_builder import DockerBuilder
-from pipeline.adapters.docker_context import BUILD_LABEL
+from pipeline.adapters.docker_context import BUILD_LABEL, base_archive
 from pipeline.adapters.docker_engine import DockerEngines, FailedBuild
 from pipeline.adapters.host_base import HostBase
 from pipeline.adapters.image_base import ImageBase
-from pipeline.adapters.layer_builder import push_image
+from pipeline.adapters.layer_builder import LayerBuilder, push_image
 from pipeline.adapters.layer_store import LayerStore
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.domain.content import Content, File
@@ -40,6 +43,8 @@ from pipeline.image.manifest import parse_manifest
 from pipeline.image.tar import tar_stream
 from pipeline.local.rootfs import RootfsCache
 from pipeline.ports import BaseImages, ImageRegistry
+from pipeline.settings.load import load_settings
+from pipeline.trust.key_file import create_key_file
 from tests.fakes.tars import entry, tar_of_entries
 from tests.fakes.wheels import MINOR, lock_of, write_wheel
 from tests.servers.container_engines import DockerEngine, docker_engine
@@ -59,7 +64,7 @@ NOWHERE = "unix:///nowhere/docker.sock"
 
 
 @pytest.fixture(autouse=True)
-def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """Give docker's configuration, empty as yet, and no package index to anybody."""
     folder = tmp_path / "docker config"
     folder.mkdir()
@@ -67,7 +72,8 @@ def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    return folder
+    yield folder
+    gc.collect()  # what docker's SDK left open is closed here, and not in another's test
 
 
 @pytest.fixture
@@ -220,6 +226,49 @@ def test_a_base_that_is_not_there_is_told(engine: DockerEngine, plain_registry: 
     missing = f"{plain_registry.host}/docker/missing"
     with pytest.raises(NotFoundError, match=missing), DockerEngines().connected() as docker:
         docker.pull(missing, Digest.of(b"nothing"), host_platform())
+    assert nothing_left(engine)
+
+
+def test_a_base_of_which_the_registry_has_lost_a_layer_is_told(
+    engine: DockerEngine, plain_registry: Registry, tmp_path: Path
+) -> None:
+    repository, content = f"{plain_registry.host}/docker/lost", secrets.token_bytes(4000)
+    with client_of(plain_registry, tmp_path) as registry:
+        blob = registry.push_blob(repository, Content.of(tar_of_entries((entry("x"), content))))
+        layer = Layer.plain(blob)
+        config = ImageConfig(host_platform().partition("/")[2], (), {}, (layer.diff_id,))
+        digest = push_image(config, (layer,), repository, registry).digest
+    [stored] = plain_registry.folder.rglob(f"{layer.diff_id.hex}/data")
+    stored.unlink()
+    with pytest.raises(LaurelError, match=digest.value), DockerEngines().connected() as docker:
+        docker.pull(repository, digest, host_platform())
+    assert nothing_left(engine)
+
+
+def test_what_is_no_image_is_not_loaded(engine: DockerEngine) -> None:
+    broken = tar_of_entries((entry("manifest.json"), b'[{"Config": "none.json", "Layers": []}]'))
+    with pytest.raises(LaurelError, match="Docker Engine"), DockerEngines().connected() as docker:
+        docker.load(iter([broken]))
+    assert nothing_left(engine)
+
+
+def test_images_that_somebody_runs_are_left_to_them(
+    engine: DockerEngine, host: HostBase, layout: LayoutRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = host.provide(
+        "host", REPOSITORY, platform=host_platform(), python_version=MINOR, registry=layout
+    )
+    assert isinstance(base, Base)
+    with DockerEngines().connected() as docker:
+        image, archive = base_archive(base, "x", host_platform(), REPOSITORY, layout)
+        docker.load(archive)
+        sleeps = (image, base.python, "-c", "import time; time.sleep(600)")
+        container = engine("run", "--detach", "--network=none", *sleeps).strip()
+        docker.remove_build("x")
+        assert engine("images", "--quiet", "--no-trunc").split() == [image]
+        assert "keeps images of build x" in caplog.text
+        engine("rm", "--force", container)
+        docker.remove_build("x")
     assert nothing_left(engine)
 
 
@@ -410,3 +459,12 @@ def test_what_it_needs_is_named_with_the_line_that_installs_it(
         ConfigurationError, match=rf"package {package}: pip install 'laurel\[docker\]'"
     ):
         DockerEngines()
+
+
+@pytest.mark.parametrize(("chosen", "kind"), [("docker", DockerBuilder), ("layers", LayerBuilder)])
+def test_the_settings_choose_the_builder(tmp_path: Path, chosen: str, kind: type) -> None:
+    create_key_file(tmp_path / "laurel.key", "a password")
+    (tmp_path / "laurel.yaml").write_text(f"builder: {chosen}\nserving: {{isolation: none}}\n")
+    said = {"LAUREL_SIGNING__PASSWORD": "a password", "LAUREL_WORKER__CACHE": str(tmp_path)}
+    tools = wiring.build_tools(load_settings(tmp_path / "laurel.yaml", said))
+    assert isinstance(tools.builder, kind)
