@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from pipeline.cli import main
 from pipeline.cli.init import _MLFLOW_ENVIRONMENT
+from pipeline.settings.load import load_settings
 from tests.architecture.commands import PAGES, ROOT, commands, shown
 from webhook_service import health, promotions, services, webhook
 
@@ -78,6 +79,13 @@ def test_every_http_call_is_listed_and_no_other() -> None:
         for method in route.methods or ()
     ]
     assert sorted(set(listed)) == sorted(routes)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_that_is_shown_loads(page: Path, tmp_path: Path) -> None:
+    for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        (tmp_path / "laurel.yaml").write_text(block)
+        assert load_settings(tmp_path / "laurel.yaml", {}).model_fields_set
 
 
 def test_the_variables_that_mlflow_needs_are_those_that_init_prints() -> None:
