@@ -31,6 +31,7 @@ class Call:
     body: Callable[[], Iterable[bytes]] | None = None
     size: int = 0
     patience: float = 60.0
+    once: bool = False
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:

@@ -62,7 +62,11 @@ def _page(
         if not answer.headers.get("Content-Type", "").startswith(media_type):
             return None
         content = bounded(answer, LARGEST_PAGE, attempted, str(repository))
-        return content, _next(place, answer.headers.get("Link", ""))
+        try:
+            return content, _next(place, answer.headers.get("Link", ""))
+        except ValueError:  # brackets without an address between them; the text may hold a secret
+            hint = "the registry's list goes on at what is no URL: ask its owner"
+            raise CorruptedError(attempted, str(repository), hint) from None
 
 
 def _next(place: str, link: str) -> str:

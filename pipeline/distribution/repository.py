@@ -16,6 +16,8 @@ PUSH = ("pull", "push")
 DELETE = ("delete", "pull")
 _SILENCE = {"PATCH": 120.0, "PUT": 900.0}
 """Seconds until an answer: a registry may store gigabytes first, or hash them."""
+_LEAVING = 5.0
+"""Seconds until an answer for which somebody who leaves would wait."""
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -39,7 +41,7 @@ class Repository:
     def __str__(self) -> str:
         return str(self.place)
 
-    def call(
+    def call(  # noqa: PLR0913 - what a call consists of
         self,
         method: str,
         target: str,
@@ -49,6 +51,7 @@ class Repository:
         headers: Mapping[str, str] = _NOTHING,
         body: tuple[Callable[[], Iterable[bytes]], int] | None = None,
         also: tuple[Scope, ...] = (),
+        leaving: bool = False,
     ) -> AbstractContextManager[urllib3.BaseHTTPResponse]:
         """Make one call.
 
@@ -65,6 +68,8 @@ class Repository:
             Beside those that say who is asking.
         body
             How its bytes are read, and their number.
+        leaving
+            Nobody needs the answer: it is asked for once, and not waited for long.
 
         """
         whole = target.startswith("/") or "://" in target
@@ -80,6 +85,7 @@ class Repository:
                 headers,
                 chunks,
                 size,
-                _SILENCE.get(method, 60.0),
+                _LEAVING if leaving else _SILENCE.get(method, 60.0),
+                leaving,
             )
         )

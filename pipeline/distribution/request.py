@@ -71,6 +71,8 @@ class Request:
         What is sent, and how many bytes that is; ``None``: nothing.
     patience
         How many seconds the registry may be silent: it may hash gigabytes before it answers.
+    once
+        Never to be sent again: nobody waits for what comes of it.
 
     """
 
@@ -84,3 +86,4 @@ class Request:
     body: Callable[[], Iterable[bytes]] | None = None
     size: int = 0
     patience: float = 60.0
+    once: bool = False

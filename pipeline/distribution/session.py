@@ -54,7 +54,7 @@ class Session:
     def of(cls, repository: Repository, answer: urllib3.BaseHTTPResponse) -> "Session":
         """Take the upload that an answer began."""
         start = f"/v2/{repository.place.path}/{UPLOADS}"
-        location = _moved(start, answer)
+        location = _moved(repository, start, answer)
         if location == start:
             raise PermanentError(
                 ATTEMPTED, str(repository), "the registry names no place for it: ask its owner"
@@ -71,18 +71,18 @@ class Session:
             headers["Content-Range"] = f"{start}-{start + body[1] - 1}"
         with self._call("PATCH", self._location, headers, body) as answer:
             self._require(answer)
-            self._location = _moved(self._location, answer)
+            self._location = _moved(self._repository, self._location, answer)
             return received(answer)
 
-    def received(self) -> int | None:
+    def received(self, *, leaving: bool = False) -> int | None:
         """Ask how many bytes have arrived; ``None`` where it does not know, or cannot tell.
 
         "0-0" stands for one byte and for none: it is no byte that would be worth keeping.
         """
-        with self._call("GET", self._location) as answer:
+        with self._call("GET", self._location, leaving=leaving) as answer:
             if not succeeded(answer):
                 return None
-            self._location = _moved(self._location, answer)
+            self._location = _moved(self._repository, self._location, answer)
             return received(answer)
 
     def finish(self, digest: Digest, body: Body | None = None) -> None:
@@ -94,15 +94,18 @@ class Session:
             require_digest(answer, digest, ATTEMPTED, str(self._repository))
 
     def cancel(self) -> None:
-        """Have the bytes thrown away, where that can be had; registries forget them in time."""
+        """Have the bytes thrown away, where that can be had; registries forget them in time.
+
+        Who gives up because nobody answers does not wait for an answer to this.
+        """
         with suppress(LaurelError):
             for _ in range(_TRIES):
                 if self._delete():
                     return
-                self.received()  # distribution takes an upload's newest location only
+                self.received(leaving=True)  # distribution takes an upload's newest location only
 
     def _delete(self) -> bool:
-        with self._call("DELETE", self._location) as answer:
+        with self._call("DELETE", self._location, leaving=True) as answer:
             return succeeded(answer)
 
     def _call(
@@ -111,8 +114,12 @@ class Session:
         target: str,
         headers: Mapping[str, str] = _NO_HEADERS,
         body: Body | None = None,
+        *,
+        leaving: bool = False,
     ) -> AbstractContextManager[urllib3.BaseHTTPResponse]:
-        return self._repository.call(method, target, ATTEMPTED, PUSH, headers=headers, body=body)
+        return self._repository.call(
+            method, target, ATTEMPTED, PUSH, headers=headers, body=body, leaving=leaving
+        )
 
     def _require(self, answer: urllib3.BaseHTTPResponse) -> None:
         if not succeeded(answer):
@@ -129,6 +136,10 @@ def received(answer: urllib3.BaseHTTPResponse) -> int | None:
     return int(said[1]) + 1 if said else None
 
 
-def _moved(location: str, answer: urllib3.BaseHTTPResponse) -> str:
+def _moved(repository: Repository, location: str, answer: urllib3.BaseHTTPResponse) -> str:
     """Follow ``Location``, absolute or relative, its query kept; not there: stay."""
-    return urldefrag(urljoin(location, answer.headers.get("Location", ""))).url
+    try:
+        return urldefrag(urljoin(location, answer.headers.get("Location", ""))).url
+    except ValueError:  # brackets without an address between them; the text may hold a secret
+        hint = "the registry sends it on to what is no URL: ask its owner"
+        raise PermanentError(ATTEMPTED, str(repository), hint) from None

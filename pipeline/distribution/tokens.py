@@ -6,7 +6,7 @@ Credentials of a registry go to the realm that it names, over TLS, and to nobody
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +19,7 @@ from pipeline.distribution.connections import Call, let_go
 from pipeline.distribution.login import VISIBLE, Login
 from pipeline.distribution.refusals import DENIED, forbidden, reason, refusal, require_there
 from pipeline.distribution.request import Request, Scope
-from pipeline.errors import PermanentError
+from pipeline.errors import PermanentError, UnavailableError
 
 _CLIENT = "laurel"
 _LARGEST_ANSWER = 1 << 20
@@ -117,15 +117,20 @@ def get_token(
 
 
 def _post(realm: Address, form: bytes, about: Request) -> Call:
-    subject = about.subject
-    return Call("POST", realm, _FORM, about.attempted, subject, lambda: (form,), len(form))
+    call = Call("POST", realm, _FORM, about.attempted, about.subject, lambda: (form,), len(form))
+    return _as_patient(call, about)
 
 
 def _get(realm: Address, query: str, login: Login, about: Request) -> Call:
     target = f"{realm.target}{'&' if '?' in realm.target else '?'}{query}"
     there = Address(realm.scheme, realm.host, realm.port, target)
     headers = {"Authorization": login.basic} if login.basic else {}
-    return Call("GET", there, headers, about.attempted, about.subject)
+    return _as_patient(Call("GET", there, headers, about.attempted, about.subject), about)
+
+
+def _as_patient(call: Call, about: Request) -> Call:
+    """Ask for a token no longer than for what it is needed for."""
+    return replace(call, patience=min(call.patience, about.patience), once=about.once)
 
 
 def _token(
@@ -139,7 +144,10 @@ def _token(
         require_there(response, call.attempted, host)
         if response.status != HTTPStatus.OK:
             raise refusal(response, call.attempted, call.subject, host)
-        answer = _parsed(response.read(_LARGEST_ANSWER + 1))
+        answer = _parsed(_whole(response))
+    except urllib3.exceptions.HTTPError as error:
+        what = f"its answer broke off ({type(error).__name__})"
+        raise UnavailableError(call.attempted, host, what) from error
     finally:
         let_go(response)
     text = answer.get("token") or answer.get("access_token")
@@ -148,6 +156,14 @@ def _token(
             request.attempted, request.subject, f"{host} answers with no token: ask its owner"
         )
     return text, lifetime(answer.get("expires_in"))
+
+
+def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read to the end, or a byte further than any may be long; what broke off says so there."""
+    content = b""
+    while more := response.read(_LARGEST_ANSWER + 1 - len(content)):
+        content += more
+    return content
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

@@ -146,6 +146,7 @@ class Transport:
                 request.body,
                 request.size,
                 request.patience,
+                request.once,
             )
         )
 
@@ -153,7 +154,7 @@ class Transport:
         repeatable = call.method in _REPEATABLE or (call.method == "POST" and call.body is None)
         try:
             return self._retries.answer(
-                partial(self._connections.send, call), repeatable=repeatable
+                partial(self._connections.send, call), repeatable=repeatable and not call.once
             )
         except UnavailableError:
             self._schemes.forget(call.address)

@@ -339,6 +339,14 @@ def test_a_list_that_leads_in_a_circle_is_left(line: Line, monkeypatch: pytest.M
     assert line.proxy.count("GET") == 20
 
 
+def test_a_list_that_goes_on_at_no_url_is_refused(line: Line) -> None:
+    nowhere = {**ANSWERS_JSON, "Link": '<http://[secret>; rel="next"'}
+    line.proxy.fault(Answer(200, nowhere, b'{"tags": ["v1"]}'), "GET", "/tags/")
+    with pytest.raises(CorruptedError, match="goes on at what is no URL") as caught:
+        line.client.tags(line.repository)
+    assert "secret" not in str(caught.value)
+
+
 def test_real_registries_page_their_tags(complete: Line) -> None:
     for number in range(7):
         push_image(complete, f"v{number}")

@@ -315,6 +315,22 @@ def test_what_ends_the_reading_ends_the_upload_at_once(
     assert line.proxy.count("DELETE")
 
 
+def test_who_gives_up_does_not_wait_for_a_registry_that_is_away(line: Line) -> None:
+    line.proxy.fault(Answer(503, {"Retry-After": "5"}), "DELETE")
+    with pytest.raises(KeyboardInterrupt):
+        line.push(Content(broken_by(KeyboardInterrupt(), 0), len(LARGE)))
+    assert line.waits == []
+    assert line.proxy.count("DELETE") == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_an_upload_that_goes_on_at_no_url_is_refused(line: Line, method: str) -> None:
+    line.proxy.fault(ChangeHeaders({"Location": "http://[secret"}), method)
+    with pytest.raises(PermanentError, match="sends it on to what is no URL") as caught:
+        line.push(content())
+    assert "secret" not in str(caught.value)
+
+
 def test_content_that_is_not_what_it_says_is_never_declared_whole(line: Line) -> None:
     for size, told in ((len(LARGE) - 1, "more than"), (len(LARGE) + 1, f"{len(LARGE)} of")):
         with pytest.raises(CorruptedError, match=told):

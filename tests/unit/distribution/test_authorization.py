@@ -1,6 +1,7 @@
 """Who is told what of who asks: Basic, Bearer, and what becomes of a no."""
 
 import json
+import socket
 import stat
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.errors import (
 )
 from tests.servers.faults import Answer
 from tests.servers.token_server import IDENTITY_TOKEN
+from tests.unit.distribution.raw_server import head, raw_server
 from tests.unit.distribution.scene import MANIFEST, PUSH, Scene
 
 
@@ -352,6 +354,18 @@ def test_a_token_server_that_gives_no_token_is_named(scene: Scene, body: bytes) 
         scene.wants_tokens()
         with pytest.raises(PermanentError, match=r"localhost:\d+ answers with no token"):
             scene.ask()
+
+
+def test_a_token_server_that_breaks_off_is_waited_for(scene: Scene) -> None:
+    def half(connection: socket.socket, _: int) -> None:
+        head(connection)
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"token": "a')
+
+    with raw_server(half) as host:
+        scene.wants_tokens(realm=f"http://{host}/token")
+        with pytest.raises(UnavailableError, match="its answer broke off") as caught:
+            scene.ask()
+    assert caught.value.subject == host
 
 
 def test_a_token_server_that_is_away_is_waited_for(scene: Scene) -> None:
