@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from pipeline.adapters.bases import Bases
 from pipeline.adapters.cache_limit import CacheLimit
 from pipeline.adapters.cosign_signer import KeyFileSigner
@@ -44,6 +42,7 @@ from pipeline.local.rootfs import RootfsCache
 from pipeline.local.supervisor import Supervisor
 from pipeline.ports import Clock, ImageBuilder, ImageRegistry, LockResolver
 from pipeline.settings import Settings
+from pipeline.settings.secrets import key_password, read_secret, revealed
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
 
@@ -54,8 +53,6 @@ if TYPE_CHECKING:
     from pipeline.ledger import Ledger
     from pipeline.promote import Tools
     from pipeline.worker import Worker
-
-_LARGEST_SECRET = 4096
 
 
 def open_ledger(settings: Settings) -> "Ledger":
@@ -81,7 +78,7 @@ def open_layout(settings: Settings) -> LayoutRegistry | None:
 
 def signer(settings: Settings) -> KeyFileSigner:
     """Load the signing key."""
-    return KeyFileSigner(load_key_file(settings.signing.key, _key_password(settings)))
+    return KeyFileSigner(load_key_file(settings.signing.key, key_password(settings.signing)))
 
 
 def trust_policy(settings: Settings) -> TrustPolicy:
@@ -216,18 +213,6 @@ def cache_folder(settings: Settings) -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "laurel"
 
 
-def read_secret(path: Path, made_by: str) -> bytes:
-    """Read a secret's file, without the newline that editors leave at its end."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_SECRET + 1).rstrip(b"\r\n")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}; {made_by}") from error
-    if not 0 < len(content) <= _LARGEST_SECRET:
-        raise ConfigurationError(f"{path} must hold a secret of 1 to {_LARGEST_SECRET} bytes")
-    return content
-
-
 def _local(settings: Settings, images: ImageRegistry) -> tuple[LocalServing, Front, RootfsCache]:
     front = Front(settings.serving.state, port=settings.serving.port)
     rootfs = RootfsCache(cache_folder(settings) / "unpacked", images)
@@ -269,20 +254,7 @@ def _mlflow(settings: Settings) -> MlflowRest:
     mlflow = settings.mlflow
     credentials = None
     if mlflow.token is not None:
-        credentials = Credentials.bearer(_revealed(mlflow.token))
+        credentials = Credentials.bearer(revealed(mlflow.token))
     elif mlflow.username is not None:
-        credentials = Credentials.basic(mlflow.username, _revealed(mlflow.password))
+        credentials = Credentials.basic(mlflow.username, revealed(mlflow.password))
     return MlflowRest(mlflow.url, credentials)
-
-
-def _revealed(secret: SecretStr | None) -> str:
-    return "" if secret is None else secret.get_secret_value()
-
-
-def _key_password(settings: Settings) -> str:
-    signing = settings.signing
-    if signing.password is not None:
-        return signing.password.get_secret_value()
-    if signing.password_file is None:
-        raise ConfigurationError("signing: set LAUREL_SIGNING__PASSWORD or signing.password_file")
-    return read_secret(signing.password_file, "`laurel init` writes one").decode()

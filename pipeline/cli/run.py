@@ -131,7 +131,7 @@ def _listening_at(settings: "Settings", host: str | None, port: int | None) -> "
 @contextmanager
 def _started(settings: "Settings") -> Iterator[socket.socket]:
     """Do what must go well before anything runs: address, secrets, token."""
-    from pipeline.wiring import read_secret
+    from pipeline.settings.secrets import read_secret
 
     _log_here()
     host, port = settings.server.host, settings.server.port

@@ -9,6 +9,7 @@ from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 from pipeline.settings.load import load_settings
+from pipeline.settings.secrets import read_secret
 from pipeline.trust.key_file import create_key_file
 
 
@@ -76,7 +77,7 @@ def test_without_the_public_file_the_policy_has_the_private_keys_public_half(
 def test_a_secret_is_neither_empty_nor_endless(tmp_path: Path, content: str) -> None:
     (tmp_path / "secret").write_text(content)
     with pytest.raises(ConfigurationError, match="secret of 1 to 4096 bytes"):
-        wiring.read_secret(tmp_path / "secret", "`laurel init`")
+        read_secret(tmp_path / "secret", "`laurel init`")
 
 
 def test_where_model_code_cannot_be_isolated_nothing_starts(
