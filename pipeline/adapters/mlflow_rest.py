@@ -22,6 +22,7 @@ from pipeline.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from pipeline.proxies import Pools
 
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
 _LARGEST_ANSWER = 64 << 20
@@ -82,7 +83,7 @@ class MlflowRest:
         self.host = parsed.netloc
         self._url = url.rstrip("/")
         self._credentials = credentials or Credentials()
-        self._pool = urllib3.PoolManager(maxsize=8, retries=False, timeout=_TIMEOUT)
+        self._pools = Pools(maxsize=8, retries=False, timeout=_TIMEOUT)
 
     def serves(self, url: str) -> bool:
         """Whether a URL without credentials is this server's own."""
@@ -90,7 +91,7 @@ class MlflowRest:
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.clear()
+        self._pools.close()
 
     def get(
         self, path: str, query: dict[str, str], workspace: str, *, attempted: str, subject: str
@@ -128,7 +129,7 @@ class MlflowRest:
         if "json" in parts:
             headers["Content-Type"] = "application/json"
         try:
-            response = self._pool.request(
+            response = self._pools.request(
                 method,
                 self._url + path,
                 headers=headers,

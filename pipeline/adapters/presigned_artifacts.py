@@ -20,6 +20,7 @@ from pipeline.adapters.presigned_link import Link, LinkedFile
 from pipeline.adapters.ranged import PART, in_order
 from pipeline.domain.evidence import StoredFile
 from pipeline.errors import CorruptedError, NotFoundError, PermanentError, StepError
+from pipeline.proxies import Pools
 
 _log = logging.getLogger(__name__)
 _SERVER_INFO = "/api/3.0/mlflow/server-info"
@@ -51,7 +52,7 @@ class PresignedArtifacts:
 
     def __init__(self, rest: MlflowRest) -> None:
         self._rest = rest
-        self._pool = urllib3.PoolManager(
+        self._pools = Pools(
             maxsize=_CONNECTIONS,
             retries=False,
             timeout=_TIMEOUT,
@@ -63,7 +64,7 @@ class PresignedArtifacts:
 
     def close(self) -> None:
         """Close every connection to where links led."""
-        self._pool.clear()
+        self._pools.close()
 
     def stream(self, stored: Stored) -> Generator[bytes, None, bool]:
         """Stream a file by link; ``False``, and nothing given, where the proxy has to do it.
@@ -74,7 +75,7 @@ class PresignedArtifacts:
         offer = self._offered()
         if not offer.links or (stored.file.size < PART and not offer.alone):
             return False
-        file = LinkedFile(self._pool, lambda: self._link(stored), stored.file)
+        file = LinkedFile(self._pools, lambda: self._link(stored), stored.file)
         with closing(in_order(file, stored.file)) as parts:
             try:
                 start = next(parts, b"")

@@ -20,6 +20,7 @@ from pipeline.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from pipeline.proxies import Pools
 
 _CHUNK = 1 << 20
 _URL = re.compile(r"https?://[!-~]{1,8192}\Z")
@@ -50,10 +51,8 @@ class Link:
 class LinkedFile:
     """A file in parts (:class:`pipeline.adapters.ranged.Parts`), by links that ``ask`` makes."""
 
-    def __init__(
-        self, pool: urllib3.PoolManager, ask: Callable[[], Link], file: StoredFile
-    ) -> None:
-        self._pool = pool
+    def __init__(self, pools: Pools, ask: Callable[[], Link], file: StoredFile) -> None:
+        self._pools = pools
         self._ask = ask
         self._file = file
         self._asking = threading.Lock()
@@ -96,7 +95,7 @@ class LinkedFile:
             return self._link
 
     def _request(self, link: Link, asked: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        return self._pool.request(
+        return self._pools.request(
             "GET", link.url, headers=link.headers | asked, preload_content=False, redirect=False
         )
 

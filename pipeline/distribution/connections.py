@@ -1,22 +1,32 @@
 """Connections to registries, kept open: one call goes out, one response comes back."""
 
+import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, ProxyError, SSLError
 
 from pipeline.distribution.addresses import Address
-from pipeline.errors import ConfigurationError, CorruptedError, PermanentError, UnavailableError
+from pipeline.errors import (
+    ConfigurationError,
+    CorruptedError,
+    ForbiddenError,
+    PermanentError,
+    UnavailableError,
+)
+from pipeline.proxies import Pools, Proxy
 
 _CONNECT = 5.0
 _SEND = 60.0
 _AT_ONCE = 16
 _WORTH_READING = 1 << 16
+_REFUSED = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,12 @@ class Connections:
     """Open connections, by host; a call takes one that is idle, or makes one."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self._pools = urllib3.PoolManager(_AT_ONCE, maxsize=_AT_ONCE, ssl_context=context)
-        self._pools.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        self._pools = Pools(
+            {"http": _PlainPool, "https": _TlsPool},
+            num_pools=_AT_ONCE,
+            maxsize=_AT_ONCE,
+            ssl_context=context,
+        )
 
     def send(self, call: Call) -> urllib3.BaseHTTPResponse:
         """Send a call once; its response has not been read, and redirects are not followed.
@@ -61,6 +75,8 @@ class Connections:
         ------
         UnavailableError
             Where nobody answers.
+        ForbiddenError
+            Where a proxy on the way does not let us through.
         PermanentError
             Where whoever answers has a certificate that nobody vouches for.
         CorruptedError
@@ -68,14 +84,18 @@ class Connections:
 
         """
         address = call.address
-        pool = self._pools.connection_from_host(address.host, address.port, address.scheme)
+        proxy = self._pools.way_to(*address.origin)
+        pool = self._pools.by(proxy).connection_from_host(
+            address.host, address.port, address.scheme
+        )
+        forwarded = proxy is not None and address.scheme == "http"
         headers = dict(call.headers)
         if call.body is not None:
             headers["Content-Length"] = str(call.size)
         try:
-            return pool.urlopen(
+            response = pool.urlopen(
                 call.method,
-                address.target,
+                f"http://{address.authority}{address.target}" if forwarded else address.target,
                 body=None if call.body is None else _announced(call, call.body),
                 headers=headers,
                 retries=False,
@@ -87,15 +107,18 @@ class Connections:
             )
         except _SourceError as error:
             raise error.cause from error.cause.__cause__
+        except ProxyError as error:
+            raise _not_let_through(call, proxy, error) from error
         except HTTPError as error:
             raise _no_answer(call, error) from error
+        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
+            response.close()
+            raise _refused(call, proxy, response.status)
+        return response
 
     def close(self) -> None:
-        """Close every connection that is idle; urllib3 alone would leave that to the collector."""
-        pools = self._pools.pools
-        for pool in [pools[key] for key in pools.keys()]:  # noqa: SIM118 - it has no iterator
-            pool.close()
-        pools.clear()
+        """Close every connection that is idle."""
+        self._pools.close()
 
 
 def let_go(response: urllib3.BaseHTTPResponse) -> None:
@@ -134,6 +157,28 @@ def _announced(call: Call, body: Callable[[], Iterable[bytes]]) -> Iterator[byte
         raise CorruptedError(
             call.attempted, call.subject, f"what is sent has {told} bytes: it changed meanwhile"
         )
+
+
+def _not_let_through(
+    call: Call, proxy: Proxy | None, error: ProxyError
+) -> ForbiddenError | UnavailableError:
+    """Tell a proxy that refuses from one that is away; its own words are not repeated."""
+    status = _REFUSED.search(str(error.original_error))
+    if status is not None and status[1].startswith("4"):
+        return _refused(call, proxy, int(status[1]))
+    what = status[1] if status else type(error.original_error).__name__
+    return UnavailableError(
+        call.attempted, call.address.authority, f"{proxy} on the way to it does not answer ({what})"
+    )
+
+
+def _refused(call: Call, proxy: Proxy | None, status: int) -> ForbiddenError:
+    hint = f"{proxy} on the way to it answers {status}"
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        hint += ": write its credentials there, http://name:password@host:port"
+    else:
+        hint += ": have its owner allow that host, or name the host in NO_PROXY"
+    return ForbiddenError(call.attempted, call.address.authority, hint)
 
 
 def _no_answer(call: Call, error: HTTPError) -> PermanentError | UnavailableError:

@@ -27,14 +27,14 @@ class Certificate:
     key: Path
 
 
-def private_certificate(folder: Path) -> Certificate:
-    """Write a new CA, and a certificate of it for ``localhost`` and 127.0.0.1."""
+def private_certificate(folder: Path, *also: str) -> Certificate:
+    """Write a new CA, and a certificate of it for ``localhost``, 127.0.0.1 and more names."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = _name("Laurel's tests: a private CA")
     ca = _builder(ca_name, ca_name, ca_key.public_key(), ca_key.public_key())
     ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     ca = ca.add_extension(_usage("key_cert_sign", "crl_sign"), critical=True)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    names = [*map(x509.DNSName, ("localhost", *also)), x509.IPAddress(ip_address("127.0.0.1"))]
     server = _builder(_name("localhost"), ca_name, key.public_key(), ca_key.public_key())
     server = server.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     server = server.add_extension(_usage("digital_signature"), critical=True)
