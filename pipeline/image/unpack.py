@@ -26,6 +26,7 @@ _DEVICES = "dev"
 _FILE_MODE = 0o777
 _FOLDER_MODE = 0o1777
 _MOST_LINKS = 40  # on the way to one folder, as in Linux
+_DEEPEST = 256  # folders below each other: what walks a tree calls itself for each
 _OWNER = 0o700  # without it a later layer, or the clean-up, could not get in
 
 
@@ -96,6 +97,7 @@ class _Unpacking:
                 waiting.extendleft(reversed(_named(target)))
             elif part != ".." and (kind == stat.S_IFDIR or (kind is None and not linked)):
                 here /= part
+                self._require_near(here)
                 if kind is None:
                     here.mkdir(mode=0o755)
             elif kind == stat.S_IFLNK or linked:
@@ -103,6 +105,11 @@ class _Unpacking:
             else:
                 raise _refusal("/".join(parts), "it lies below a link or a file")
         return here
+
+    def _require_near(self, folder: Path) -> None:
+        if len(folder.parts) - len(self._into.parts) > _DEEPEST:
+            name = folder.relative_to(self._into).as_posix()
+            raise _refusal(name, f"it lies more than {_DEEPEST} folders deep")
 
     def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         if member.isdev() and path.is_relative_to(self._into / _DEVICES):

@@ -10,6 +10,8 @@ from pipeline.errors import CorruptedError
 from pipeline.image.tar import CHUNK
 
 _LONGEST_HEADER = 1 << 20  # bytes; what stands before an entry is read into memory as a whole
+_NONSENSE = (ValueError, OverflowError, RecursionError)
+"""What ``tarfile`` lets through: of numbers that are none, or headers upon headers without end."""
 _EXTENDED = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -31,7 +33,7 @@ def reading(chunks: Iterable[bytes], subject: str) -> Iterator[tarfile.TarFile]:
     """
     source = _Readable(iter(chunks))
     try:
-        with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, tarinfo=_Header) as archive:
+        with _opened(source) as archive:
             yield archive
     except tarfile.TarError as error:
         raise CorruptedError(
@@ -42,9 +44,23 @@ def reading(chunks: Iterable[bytes], subject: str) -> Iterator[tarfile.TarFile]:
 
 def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Give a tar's entries, and forget each: otherwise all of them would be kept."""
-    for member in archive:
+    while (member := _next(archive)) is not None:
         archive.members.clear()  # type: ignore[attr-defined]  # typeshed does not know it
         yield member
+
+
+def _opened(source: "_Readable") -> tarfile.TarFile:
+    try:  # it reads the first header
+        return tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, tarinfo=_Header)
+    except _NONSENSE as error:
+        raise tarfile.ReadError("its first header makes no sense") from error
+
+
+def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    try:
+        return archive.next()
+    except _NONSENSE as error:
+        raise tarfile.ReadError("a header makes no sense") from error
 
 
 class _Header(tarfile.TarInfo):

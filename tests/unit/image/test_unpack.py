@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -380,3 +381,50 @@ def test_flipped_bytes_never_raise_anything_unexpected(
     with contextlib.suppress(LaurelError):
         unpack_layer([bytes(hostile)], folder)
     assert [path.name for path in folder.parent.iterdir()] == ["root"]
+
+
+def header(kind: bytes, body: bytes, name: str = "h") -> bytes:
+    """Write what stands before an entry, as nobody's tar does."""
+    info = entry(name, kind)
+    info.size = len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % 512)
+
+
+LAST = header(tarfile.REGTYPE, b"", "f") + bytes(1024)
+
+
+@pytest.mark.parametrize("first", [b"", header(tarfile.REGTYPE, b"", "sound")])
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        header(tarfile.XHDTYPE, b"22 GNU.sparse.map=1,x\n"),
+        header(tarfile.XHDTYPE, b"99999999999999999999 path=x\n"),
+        header(tarfile.XHDTYPE, b"9 path=x\n") * 3000,
+        header(tarfile.GNUTYPE_LONGNAME, b"name\0") * 3000,
+    ],
+    ids=["no number", "an endless number", "headers without end", "names without end"],
+)
+def test_a_header_that_makes_no_sense_is_damage(root: Path, first: bytes, nonsense: bytes) -> None:
+    with pytest.raises(CorruptedError, match="no whole tar"):
+        unpack_layer([first + nonsense + LAST], root)
+
+
+def test_folders_are_as_deep_as_whoever_walks_them_can_go(root: Path) -> None:
+    unpack_layer(layer(entry("a/" * 256 + "f")), root)
+    shutil.rmtree(root / "a")
+
+
+def test_an_image_whose_folders_nobody_could_remove_is_refused(root: Path) -> None:
+    with pytest.raises(PermanentError, match="more than 256 folders deep"):
+        unpack_layer(layer(entry("a/" * 1500 + "f")), root)
+    folders = [
+        entry("a/" * 200 + "f"),
+        entry("b", tarfile.SYMTYPE, "a/" * 200),
+        entry("b/" + "c/" * 200 + "f"),
+    ]
+    with pytest.raises(PermanentError, match="more than 256 folders deep"):
+        unpack_layer(layer(*folders), root)
+    one_by_one = [entry("d/" * depth, tarfile.DIRTYPE, mode=0o755) for depth in range(1, 300)]
+    with pytest.raises(PermanentError, match="more than 256 folders deep"):
+        unpack_layer(layer(*one_by_one), root)
+    shutil.rmtree(root)
