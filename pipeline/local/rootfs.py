@@ -11,11 +11,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from pipeline.domain.oci import Layer
+from pipeline.domain.content import Content
+from pipeline.domain.oci import Descriptor, Layer
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.errors import NotFoundError
+from pipeline.image.blob_file import checked
 from pipeline.image.config import ImageConfig, parse_config
 from pipeline.image.layers import layers_of, tar_of
 from pipeline.image.manifest import parse_manifest
@@ -67,9 +70,7 @@ class RootfsCache:
                 "unpack an image", str(image), "the registry has no such manifest: build it again"
             )
         manifest = parse_manifest(content)
-        config = parse_config(
-            b"".join(self._registry.read_blob(image.repository, manifest.config.digest))
-        )
+        config = parse_config(b"".join(self._read(image.repository, manifest.config)))
         # Trees are found by diffIDs and made of layers: each layer is held against its diffID.
         layers, chain = layers_of(manifest, config.diff_ids), chain_ids(config.diff_ids)
         tree = self._trees / chain[-1].hex
@@ -95,8 +96,7 @@ class RootfsCache:
             work.mkdir()
             work.chmod(0o755)
         for layer, id_ in zip(layers[done:], chain[done:], strict=True):
-            blob = self._registry.read_blob(repository, layer.descriptor.digest)
-            unpack_layer(tar_of(layer, blob), work)
+            unpack_layer(tar_of(layer, self._read(repository, layer.descriptor)), work)
             if layer.descriptor.size >= _WORTH_KEEPING and id_ != chain[-1]:
                 kept = self._work / "kept"
                 link_tree(work, kept)
@@ -104,6 +104,11 @@ class RootfsCache:
         for name in MOUNT_POINTS:
             _make_folder(work / name)
         work.rename(self._tree(chain[-1]))
+
+    def _read(self, repository: str, blob: Descriptor) -> Iterator[bytes]:
+        """Stream a blob, and not a chunk more than the manifest names: registries may lie."""
+        read = partial(self._registry.read_blob, repository, blob.digest)
+        return checked(Content(read, blob.size))
 
     def _tree(self, chain_id: Digest) -> Path:
         return self._trees / chain_id.hex

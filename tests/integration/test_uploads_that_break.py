@@ -285,7 +285,7 @@ def test_an_upload_that_stays_at_its_place_goes_on_there(odd: Line) -> None:
     assert odd.push(content()).digest == Digest.of(LARGE)
 
 
-def broken_by(error: Exception, after: int) -> Callable[[], Iterator[bytes]]:
+def broken_by(error: BaseException, after: int) -> Callable[[], Iterator[bytes]]:
     def chunks() -> Iterator[bytes]:
         yield LARGE[:after]
         raise error

@@ -1,6 +1,7 @@
 import gzip
 import io
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pipeline.domain.oci import IMAGE_CONFIG, IMAGE_MANIFEST, LAYER, LAYER_GZIP,
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.errors import CorruptedError, NotFoundError, PermanentError
 from pipeline.image.config import ImageConfig
-from pipeline.image.manifest import Manifest
+from pipeline.image.manifest import Manifest, parse_manifest
 from pipeline.local.rootfs import RootfsCache, chain_ids
 from tests.fakes.tars import entry, tar_of_entries
 
@@ -117,6 +118,28 @@ def test_corrupted_bytes_are_never_used_and_leave_nothing(
     assert list((tmp_path / "unpacked" / "trees").iterdir()) == []
     blob.write_bytes(layer)
     assert (cache.provide(image).path / "a").read_text() == "good"
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["configuration", "layer"])
+def test_a_registry_that_sends_without_end_is_left_where_the_manifest_ends(
+    registry: LayoutRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    image = push(registry, tar(a="a"))
+    manifest = parse_manifest(registry.manifest("fraud", image.digest.value) or b"")
+    blob = (manifest.config, *manifest.layers)[number]
+    read, given = registry.read_blob, 0
+
+    def endless(repository: str, digest: Digest) -> Iterator[bytes]:
+        nonlocal given
+        yield from read(repository, digest)
+        while digest == blob.digest:
+            given += 1
+            assert given < 3
+            yield bytes(1 << 10)
+
+    monkeypatch.setattr(registry, "read_blob", endless)
+    with pytest.raises(CorruptedError, match=f"more than {blob.size}"):
+        RootfsCache(tmp_path / "unpacked", registry).provide(image)
 
 
 def push_compressed(
