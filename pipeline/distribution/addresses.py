@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -66,12 +67,38 @@ class Address:
         except ValueError:
             return False
 
+    @property
+    def is_near(self) -> bool:
+        """Whether it is this machine, or its own link, where clouds keep machines' credentials.
+
+        Every way to write such an address counts; what a name leads to is not looked up.
+        """
+        if self.host.rstrip(".").rpartition(".")[2] == "localhost":
+            return True
+        address = _ip(self.host)
+        return address is not None and (
+            address.is_loopback or address.is_link_local or address.is_unspecified
+        )
+
     def leads_to(self, location: str) -> Self | None:
         """Resolve what a response to this request named; ``None`` where it is no URL."""
         try:
             return self.parse(urljoin(f"{self.scheme}://{self.authority}{self.target}", location))
         except ValueError:
             return None
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address as the system will: ``127.1`` and ``2130706433`` are 127.0.0.1."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def _is_host(host: str) -> bool:

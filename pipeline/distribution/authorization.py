@@ -133,6 +133,11 @@ class Authorization:
         realm = Address.parse(challenge.parameters["realm"])
         if realm is None:
             hint = f"{request.host} names a token server that is no URL: ask its owner"
+        elif self._schemes.misleads(realm, address):
+            hint = (
+                f"{request.host} would have its credentials sent to {realm.authority}, which only "
+                "this machine reaches: ask its owner, or name that host in registry.plain_http"
+            )
         elif self._schemes.allow(realm, address):
             return realm
         else:

@@ -42,6 +42,8 @@ def redirected(
         raise _refused(request, asked, f"{there.authority}, and only reading is sent on")
     if there.party != asked.party and "/blobs/" not in request.target:
         raise _refused(request, asked, f"another host, {there.authority}, for what is no blob")
+    if schemes.misleads(there, asked):
+        raise _refused(request, asked, f"{there.authority}, which only this machine reaches")
     if not schemes.allow(there, asked):
         raise _refused(request, asked, f"{there.authority} without TLS")
     return there

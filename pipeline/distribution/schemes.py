@@ -56,6 +56,14 @@ class Schemes:
             return address.is_loopback
         return asked.scheme == "http"
 
+    def misleads(self, address: Address, asked: Address) -> bool:
+        """Tell whether ``asked``, which is elsewhere, sends us to this machine or its own link.
+
+        What answers there answers us alone. A host that the configuration names is meant.
+        """
+        near = address.is_near and not asked.is_near
+        return near and address.authority not in self._plain
+
     def _scheme(self, address: Address) -> str:
         known = self._loopback.get(address.authority)
         if known is None:

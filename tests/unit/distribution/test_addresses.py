@@ -82,6 +82,41 @@ def test_loopback_is_this_machine_and_nothing_else(host: str, *, loopback: bool)
     assert address.authority == host
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost.",
+        "a.localhost",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "0.0.0.0",  # noqa: S104 - nobody binds to it
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:a9fe:a9fe]",
+        "[fe80::1]",
+        "[fe80::1%25eth0]",
+    ],
+)
+def test_this_machine_and_its_link_are_near_however_they_are_written(host: str) -> None:
+    address = Address.parse(f"http://{host}:5000/")
+    assert address is not None
+    assert address.is_near
+
+
+@pytest.mark.parametrize("host", ["localhost.example.com", "10.0.0.1", "1.1", "[fd00::1]", "face"])
+def test_hosts_elsewhere_are_not_near(host: str) -> None:
+    address = Address.parse(f"http://{host}/")
+    assert address is not None
+    assert not address.is_near
+
+
 def test_the_usual_port_is_as_good_as_none() -> None:
     urls = ("https://a.example.com/", "https://a.example.com:443/", "http://a.example.com:80/")
     parties = {address.party for url in urls if (address := Address.parse(url))}

@@ -128,3 +128,21 @@ def test_nobody_is_sent_away_from_tls_but_on_this_machine_or_where_it_is_configu
 ) -> None:
     schemes = Schemes(["plain.example.com"], CONTEXT)
     assert schemes.allow(address(there), address(asked)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "misled"),
+    [
+        ("https://r.example.com/", "https://127.0.0.1/", True),
+        ("http://plain.example.com/", "http://169.254.169.254/", True),
+        ("https://r.example.com/", "https://s.example.com/", False),
+        ("https://r.example.com/", "http://localhost:5001/", False),
+        ("https://127.0.0.1/", "https://localhost:99/", False),
+        ("https://127.0.0.1/", "https://s.example.com/", False),
+    ],
+)
+def test_nobody_elsewhere_sends_us_to_this_machine_unless_it_is_configured(
+    asked: str, there: str, *, misled: bool
+) -> None:
+    schemes = Schemes(["localhost:5001"], CONTEXT)
+    assert schemes.misleads(address(there), address(asked)) is misled

@@ -15,6 +15,7 @@ from pipeline.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from tests.servers.connect_proxy import running_connect_proxy
 from tests.servers.faults import (
     Answer,
     CutResponse,
@@ -272,3 +273,25 @@ def test_a_ca_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes |
 def test_a_plain_host_that_is_none_is_named(host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"registry\.plain_http: .* is no host"):
         Transport(Credentials({}), plain_http=[host])
+
+
+@pytest.mark.parametrize("challenge", [True, False])
+def test_a_registry_elsewhere_sends_nobody_to_this_machine(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, challenge: bool
+) -> None:
+    monkeypatch.delenv("http_proxy", raising=False)
+    here = f"{scene.elsewhere.url}/latest/credentials"
+    wants = Answer(401, {"WWW-Authenticate": f'Bearer realm="{here}"'})
+    scene.registry.fault(wants if challenge else redirect(here))
+    with running_connect_proxy(registry_example_com=scene.registry.host) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        transport = Transport(Credentials({}), plain_http=["registry.example.com"])
+        request = Request("GET", "registry.example.com", BLOB, PULL, "read a layer", "ml/fraud")
+        with (
+            pytest.raises(PermanentError, match="which only this machine reaches"),
+            transport.open(request),
+        ):
+            pass
+        transport.close()
+    assert scene.elsewhere.count() == 0
+    assert scene.registry.count() == 1
