@@ -61,8 +61,9 @@ class Login:
         return f"Basic {base64.b64encode(pair).decode()}"
 
     def gives_away(self, text: str) -> bool:
-        """Tell whether a text repeats a secret."""
-        secrets = (self.password, self.identity_token, self.registry_token)
+        """Tell whether a text repeats a secret, be it as it was sent."""
+        sent = self.basic.removeprefix("Basic ")
+        secrets = (self.password, sent, self.identity_token, self.registry_token)
         return any(secret and secret in text for secret in secrets)
 
     def __str__(self) -> str:

@@ -82,6 +82,7 @@ def test_no_secret_is_in_what_a_login_prints() -> None:
     login = Login("somewhere", "ada", "secret-1", "secret-2", "secret-3")
     assert "secret" not in repr(login) + str(login)
     assert login.gives_away("it says secret-2 again")
+    assert login.gives_away(f"bad header {login.basic.removeprefix('Basic ')}")
     assert not login.gives_away("it says nothing")
 
 
