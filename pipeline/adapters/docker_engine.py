@@ -72,7 +72,10 @@ class Engine:
     def build(
         self, context: IO[bytes], arguments: dict[str, str], labels: dict[str, str], platform: str
     ) -> str | FailedBuild:
-        """Build ``Dockerfile`` of the context, without network or cache; the image's id."""
+        """Build ``Dockerfile`` of the context, without network or cache; the image's id.
+
+        The engine is told of no login and no proxy: a build without a network has no use for them.
+        """
         output: deque[str] = deque(maxlen=_SHOWN)
         image = ""
         for said in self._client.build(
@@ -87,6 +90,7 @@ class Engine:
             rm=True,
             forcerm=True,
             decode=True,
+            use_config_proxy=False,
         ):
             if "error" in said:
                 code = (said.get("errorDetail") or {}).get("code")
@@ -197,8 +201,12 @@ def _client(host: str) -> Any:  # noqa: ANN401 - docker brings no types
     import docker  # noqa: PLC0415 - optional
     import requests  # noqa: PLC0415 - as above
 
+    class Discreet(docker.APIClient):  # type: ignore[misc]  # docker brings no types
+        def _set_auth_headers(self, headers: dict[str, str]) -> None:
+            """Send with a build none of the logins of this machine; docker's would send all."""
+
     try:
-        return docker.APIClient(**docker.utils.kwargs_from_env(), version="auto", timeout=_PATIENCE)
+        return Discreet(**docker.utils.kwargs_from_env(), version="auto", timeout=_PATIENCE)
     except docker.errors.DockerException as error:
         if isinstance(error.__cause__, requests.RequestException):
             raise unreachable(host, error.__cause__) from error

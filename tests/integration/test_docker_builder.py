@@ -5,6 +5,7 @@ import gc
 import io
 import json
 import secrets
+import socket
 import subprocess
 import sys
 import tarfile
@@ -51,6 +52,7 @@ from tests.servers.container_engines import DockerEngine, docker_engine
 from tests.servers.registries import Registry
 from tests.servers.registry_client import client_of
 from tests.servers.scripted import scripted_server
+from tests.unit.distribution.raw_server import answer, head, raw_server
 
 pytestmark = [
     pytest.mark.xdist_group("docker_engine"),
@@ -171,6 +173,35 @@ def refuse_to_build(
 
 def nothing_left(engine: DockerEngine) -> bool:
     return engine("images", "--all", "--quiet") == engine("ps", "--all", "--quiet") == ""
+
+
+def test_a_build_is_told_of_no_login_and_of_no_proxy(
+    no_login: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = base64.b64encode(b"ada:secret").decode()
+    proxies = {"default": {"httpProxy": "http://ada:secret@proxy.example:3128"}}
+    configuration = {"auths": {"registry.example.com": {"auth": login}}, "proxies": proxies}
+    (no_login / "config.json").write_text(json.dumps(configuration))
+    heads: list[bytes] = []
+
+    def serve(connection: socket.socket, _: int) -> None:
+        while True:
+            heads.append(head(connection))
+            if heads[-1].startswith(b"POST"):
+                assert connection.recv(1 << 16) == b"context"
+                answer(connection, "200 OK", b'{"aux": {"ID": "sha256:made"}}')
+            else:
+                answer(connection, "200 OK", b'{"ApiVersion": "1.44", "Os": "linux", "Arch": "a"}')
+
+    with raw_server(serve) as host:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{host}")
+        with DockerEngines().connected() as engine:
+            built = engine.build(io.BytesIO(b"context"), {"BASE": "x"}, {}, "linux/a")
+    assert built == "sha256:made"
+    said = b"".join(heads)
+    assert b"POST /v1.44/build?" in said
+    assert b"proxy" not in said.lower()
+    assert b"X-Registry" not in said
 
 
 def test_a_base_by_digest_stays_the_very_blobs_that_it_is(
