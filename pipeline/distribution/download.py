@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import urllib3
 
 from pipeline.distribution.answers import length, rejected, succeeded
+from pipeline.distribution.patience import PROGRESS
 from pipeline.distribution.repository import Repository
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
@@ -50,10 +51,13 @@ def read_blob(repository: Repository, digest: Digest) -> Iterator[bytes]:
     seen, patience = hashlib.sha256(), repository.patience()
     download = _Download(repository, digest)
     while True:
+        came = 0
         try:
             for chunk in download.rest():
                 seen.update(chunk)
-                patience.renew()
+                came += len(chunk)
+                if came >= PROGRESS:
+                    patience.renew()
                 yield chunk
             break
         except TransientError as error:

@@ -10,6 +10,9 @@ from pipeline.errors import TransientError
 T = TypeVar("T")
 ATTEMPTS = 5
 LONGEST_WAIT = 30.0
+PROGRESS = 1 << 16
+"""Bytes after which an attempt got further; whoever gives one at a time would never come to an end.
+"""
 _FIRST_WAIT = 0.25
 
 

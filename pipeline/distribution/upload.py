@@ -10,6 +10,7 @@ from functools import partial
 from pipeline.distribution.answers import RejectedError
 from pipeline.distribution.chunks import Chunks
 from pipeline.distribution.download import find_blob
+from pipeline.distribution.patience import PROGRESS
 from pipeline.distribution.repository import Repository
 from pipeline.distribution.session import ATTEMPTED, Session
 from pipeline.distribution.source import Source
@@ -120,7 +121,7 @@ class _Upload:
 
     def _get_to(self, arrived: int) -> None:
         self._arrived = arrived
-        if arrived > self._furthest:
+        if arrived >= self._furthest + PROGRESS:
             self._furthest, self._fruitless = arrived, 0
             self._patience.renew()
 
@@ -148,6 +149,9 @@ class _Upload:
             raise _explained(error) from error
         partly = told is not None and start < told < start + count and not plain
         self._get_to(told if told and partly else start + count)
+        if partly and self._arrived - start < PROGRESS:
+            hint = f"the registry took {self._arrived - start} of {count} bytes: retry"
+            raise UnavailableError(ATTEMPTED, str(self._repository), hint)
 
     def _finish(self, session: Session, digest: Digest) -> bool:
         try:

@@ -339,6 +339,14 @@ def test_a_list_that_leads_in_a_circle_is_left(line: Line, monkeypatch: pytest.M
     assert line.proxy.count("GET") == 20
 
 
+def test_a_registry_that_gives_a_byte_at_a_time_is_given_up(line: Line) -> None:
+    digest = line.push(Content.of(LARGE)).digest
+    line.proxy.fault(CutResponse(1, reset=False), *BLOB)
+    with pytest.raises(UnavailableError):
+        line.read(digest)
+    assert line.proxy.count(*BLOB) < 10
+
+
 def test_a_list_that_goes_on_at_no_url_is_refused(line: Line) -> None:
     nowhere = {**ANSWERS_JSON, "Link": '<http://[secret>; rel="next"'}
     line.proxy.fault(Answer(200, nowhere, b'{"tags": ["v1"]}'), "GET", "/tags/")

@@ -352,6 +352,16 @@ def test_content_that_changed_between_two_readings_is_refused(line: Line) -> Non
     assert line.proxy.count("PUT") == 0
 
 
+def test_a_registry_that_takes_a_byte_at_a_time_is_given_up(line: Line) -> None:
+    line.proxy.fault(Answer(413), "PATCH", nth=1)
+    for nth in range(100):
+        line.proxy.fault(Answer(202, {"Range": f"0-{nth + 1}"}), "PATCH", nth=nth + 2)
+    line.proxy.fault(ChangeHeaders({"Range": None}), "GET", UPLOADS)
+    with pytest.raises(UnavailableError, match=r"took \d+ of \d+ bytes"):
+        line.push(content())
+    assert line.proxy.count("PATCH") < 10
+
+
 def test_a_registry_that_has_more_than_was_sent_is_begun_with_again(line: Line) -> None:
     line.proxy.fault(CutRequest(MIB), "PATCH", nth=1)
     line.proxy.fault(ChangeHeaders({"Range": f"0-{len(LARGE) - 1}"}), "GET", nth=1)
