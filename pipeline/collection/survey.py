@@ -149,9 +149,7 @@ class Survey:
         """Find out how old an image is, and whether anybody else may want it."""
         strange = [f"somebody tagged it {tag}" for tag in tags if not _VERSION_KEY.match(tag)]
         wanted = (SLSA_PROVENANCE, DEPLOYMENT)
-        ours = {
-            (each.service, each.sequence) for each in histories if _of(each, image.ref.digest)
-        }
+        ours = {(each.service, each.sequence) for each in histories if _of(each, image.ref.digest)}
         elsewhere = self._attached_elsewhere(image.ref)
         for found in attestations(
             image.ref, registry=self._registry, keys=self._keys, wanted=wanted
