@@ -1,7 +1,8 @@
 """A large remote file as a stream: parts are fetched ahead, several at once, and given in order.
 
-One connection to an object store is slow; ten are as fast as the network. Nothing is written to
-disk, and no more than :data:`AHEAD` parts are in memory beside the one that is being given.
+One connection to an object store is slow, and so are many small parts: four connections with parts
+of 16 MiB keep a build busy. Nothing is written to disk, and no more than :data:`AHEAD` parts are in
+memory beside the one that is being given.
 """
 
 import threading
@@ -16,8 +17,8 @@ from pipeline.adapters.artifact_listing import ATTEMPTED, changed, other_length
 from pipeline.domain.evidence import StoredFile
 from pipeline.errors import TransientError, UnavailableError
 
-PART = 4 << 20
-AHEAD = 9
+PART = 16 << 20
+AHEAD = 3
 _WAITS = (0.2, 1.0, 5.0)  # seconds before a part is asked for again
 
 

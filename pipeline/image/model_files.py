@@ -43,6 +43,8 @@ class ModelFiles:
         self._read = read
         self._known = known or {}
         self._digests: dict[str, Digest] = {}
+        self.changed = False
+        """Whether a file turned out to be another one than was listed or described."""
 
     def layers(self) -> tuple[tuple[File, ...], ...]:
         """Give each layer's files: the smaller ones together, then each large one."""
@@ -65,11 +67,23 @@ class ModelFiles:
         return File(f"{PLACE}/{file.path}", file.size, partial(self._hashed, file))
 
     def _hashed(self, file: StoredFile) -> Iterator[bytes]:
-        seen = hashlib.sha256()
-        for chunk in self._read(file):
-            seen.update(chunk)
-            yield chunk
-        digest = Digest(f"sha256:{seen.hexdigest()}")
+        seen, length = hashlib.sha256(), 0
+        try:
+            for chunk in self._read(file):
+                length += len(chunk)
+                if length > file.size:
+                    break
+                seen.update(chunk)
+                yield chunk
+            self._check(file, length, Digest(f"sha256:{seen.hexdigest()}"))
+        except CorruptedError:
+            self.changed = True
+            raise
+
+    def _check(self, file: StoredFile, length: int, digest: Digest) -> None:
+        if length != file.size:
+            has = f"more than {file.size}" if length > file.size else f"{length} of {file.size}"
+            raise CorruptedError("read the model's files", file.path, f"it has {has} bytes")
         if self._known.get(file.path, digest.value) != digest.value:
             raise CorruptedError(
                 "read the model's files", file.path, "it changed since the model was described"

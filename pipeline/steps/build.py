@@ -51,6 +51,8 @@ def build(
     try:
         made = builder.build(_recipe(locked, plan, model), registry=registry)
     except CorruptedError as error:
+        if not model.changed:  # then a registry is at fault, or this machine's disk
+            raise
         return Refused(f"{resolved.model} changed while it was read, promote it again: {error}")
     if isinstance(made, Refused):
         return Refused(f"{resolved.model}: {made.reason}", made.evidence)

@@ -72,8 +72,15 @@ def test_the_artifact_digest_does_not_depend_on_the_listing_s_order(order: list[
 
 def test_a_file_that_is_not_as_long_as_listed_breaks_the_layer() -> None:
     files = ModelFiles((StoredFile("MLmodel", 8),), Reads(CONTENTS))
-    with pytest.raises(CorruptedError, match="mnt/models/MLmodel"):
+    with pytest.raises(CorruptedError, match=r"\(MLmodel\): it has 7 of 8 bytes"):
         b"".join(tar_stream(files.layers()[0]))
+
+
+def test_a_file_that_grew_breaks_the_layer_before_it_is_too_long() -> None:
+    files = ModelFiles((StoredFile("MLmodel", 6),), Reads(CONTENTS))
+    with pytest.raises(CorruptedError, match="more than 6 bytes"):
+        b"".join(tar_stream(files.layers()[0]))
+    assert files.changed
 
 
 def test_a_file_that_is_not_what_was_read_before_breaks_the_layer() -> None:

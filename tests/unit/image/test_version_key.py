@@ -1,4 +1,4 @@
-"""One tag per model version, runtime, base, platform and format."""
+"""One tag per model version, runtime, base, platform, builder and format."""
 
 from dataclasses import replace
 
@@ -32,6 +32,8 @@ def test_what_an_image_depends_on_changes_the_key(monkeypatch: pytest.MonkeyPatc
         version_key(RESOLVED, PLAN),
         version_key(RESOLVED, replace(PLAN, runtime="mlflow")),
         version_key(RESOLVED, replace(PLAN, base="other")),
+        version_key(RESOLVED, replace(PLAN, platform="linux/s390x")),
+        version_key(RESOLVED, replace(PLAN, builder="docker")),
         version_key(replace(RESOLVED, run_id=None), PLAN),
         version_key(replace(RESOLVED, model_id=None), PLAN),
         version_key(replace(RESOLVED, source="models:/n"), PLAN),
@@ -48,7 +50,7 @@ def test_what_an_image_depends_on_changes_the_key(monkeypatch: pytest.MonkeyPatc
     keys.add(version_key(RESOLVED, PLAN))
     monkeypatch.setattr("platform.machine", lambda: "other")
     keys.add(version_key(RESOLVED, PLAN))
-    assert len(keys) == 11
+    assert len(keys) == 13
 
 
 def test_neither_place_nor_alias_nor_service_change_the_key() -> None:

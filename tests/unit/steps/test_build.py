@@ -12,11 +12,15 @@ import pytest
 
 from pipeline.adapters.layout_registry import LayoutRegistry
 from pipeline.domain.evidence import BuiltImage, Refused, StoredFile
+from pipeline.domain.recipe import Recipe
 from pipeline.domain.references import Digest
+from pipeline.errors import CorruptedError
 from pipeline.image.config import ImageConfig, host_platform, parse_config
 from pipeline.image.manifest import Manifest, parse_manifest
 from pipeline.image.unpack import unpack_layer
 from pipeline.image.version_key import version_key
+from pipeline.ports import ImageRegistry
+from pipeline.steps.build import build
 from tests.unit.steps import built_from_folder
 from tests.unit.steps.built_from_folder import (
     LOCK,
@@ -167,6 +171,38 @@ def test_a_file_of_another_length_than_listed_is_refused(
     assert isinstance(refused, Refused)
     assert "fraud/7 changed while it was read" in refused.reason
     assert "data/model.pkl" in refused.reason
+
+
+class Says:
+    """A builder that ends as it is told (``ports.ImageBuilder``)."""
+
+    def __init__(self, outcome: Refused | CorruptedError) -> None:
+        self.outcome = outcome
+
+    def build(self, recipe: Recipe, *, registry: ImageRegistry) -> Refused:
+        assert recipe.repository
+        assert registry is not None
+        if isinstance(self.outcome, CorruptedError):
+            raise self.outcome
+        return self.outcome
+
+
+def built_by(builder: Says, store: FolderStore, work: Path) -> BuiltImage | Refused:
+    model, registry = locked(store.files("")), LayoutRegistry(work / "images")
+    return build(model, plan=PLAN, store=store, builder=builder, registry=registry)
+
+
+def test_what_a_builder_refuses_is_said_of_the_model(store: FolderStore, tmp_path: Path) -> None:
+    refused = built_by(Says(Refused("the base has no python3.11", {"has": "3.9"})), store, tmp_path)
+    assert refused == Refused("fraud/7: the base has no python3.11", {"has": "3.9"})
+
+
+def test_a_registry_that_lies_is_not_taken_for_a_model_that_changed(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    lie = CorruptedError("push a layer", "registry.example.com", "it answers with another digest")
+    with pytest.raises(CorruptedError, match="another digest"):
+        built_by(Says(lie), store, tmp_path)
 
 
 def test_a_file_of_other_bytes_than_were_resolved_is_refused(
