@@ -78,7 +78,7 @@ def _done(question: dict[str, Any], folder: str) -> dict[str, Any]:
 
 def _fetch(store: Any, path: str, file: str) -> None:  # noqa: ANN401 - any plug-in's
     """Call what every store implements; ``download_artifacts`` would hide what went wrong."""
-    store._download_file(path, file)  # noqa: SLF001
+    store._download_file(path, file)  # noqa: SLF001 - MLflow names it so, for plug-ins
 
 
 def _listing(store: Any, deepest: int, most: int) -> dict[str, Any]:  # noqa: ANN401 - any plug-in's

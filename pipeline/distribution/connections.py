@@ -208,7 +208,7 @@ class _Connection(HTTPConnection):
         if self.sock is not None:
             self.sock.settimeout(_SEND)
         try:
-            super().send(data)  # type: ignore[arg-type]
+            super().send(data)  # type: ignore[arg-type]  # whatever http.client sends; it checks
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
             raise BrokenPipeError from error
 

@@ -108,7 +108,7 @@ def _run(
 def _asked(process: subprocess.Popen[bytes], server: str, deadline: float) -> bytes | None:
     """Ask, and read what it prints."""
     assert process.stdin is not None  # noqa: S101 - both are pipes
-    assert process.stdout is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101 - as above
     with suppress(BrokenPipeError), process.stdin:  # one that does not read may know anyway
         process.stdin.write(server.encode())
     said = bytearray()

@@ -129,7 +129,7 @@ def recipe_of(lock: Lock, **other: object) -> Recipe:
         entrypoint="/opt/laurel/serve",
         labels=labels,
     )
-    return replace(recipe, **other)  # type: ignore[arg-type]
+    return replace(recipe, **other)  # type: ignore[arg-type]  # the fields each case names
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_the_same_parts_give_the_same_image(images: ImagesOf, recipe: Recipe) ->
 def test_other_parts_give_another_image(images: ImagesOf, recipe: Recipe) -> None:
     serving = (File.of("opt/laurel/serve", b"pass"), Directory("data", 0o1777))
     said = {"command": ("--port", "1 $2"), "healthcheck": ("a", 'b "c"'), "working_dir": "/data"}
-    other = images.made(replace(recipe, serving=serving, **said))  # type: ignore[arg-type]
+    other = images.made(replace(recipe, serving=serving, **said))  # type: ignore[arg-type]  # the fields each case names
     assert other.made.ref != images.image().made.ref
     assert {name: getattr(other.config, name) for name in said} == said
     assert other.files()["data"][1] == 0o041777
@@ -264,10 +264,10 @@ def test_an_image_runs_with_nothing_else_in_reach(images: ImagesOf) -> None:
 def test_what_verifies_images_finds_everything(images: ImagesOf) -> None:
     image = images.image()
     found = {"registry": image.registry, "repository": REPOSITORY}
-    labels = read_labels(image.manifest, **found)  # type: ignore[arg-type]
+    labels = read_labels(image.manifest, **found)  # type: ignore[arg-type]  # the fields each case names
     assert isinstance(labels, Labels)
     assert (labels.version, labels.platform) == (7, host_platform())
-    assert missing_blob(image.manifest, **found) is None  # type: ignore[arg-type]
+    assert missing_blob(image.manifest, **found) is None  # type: ignore[arg-type]  # the fields each case names
 
 
 def test_another_platform_is_refused_before_a_file_is_read(

@@ -293,8 +293,8 @@ def test_images_that_somebody_runs_are_left_to_them(
     with DockerEngines().connected() as docker:
         image, archive = base_archive(base, "x", host_platform(), REPOSITORY, layout)
         docker.load(archive)
-        sleeps = (image, base.python, "-c", "import time; time.sleep(600)")
-        container = engine("run", "--detach", "--network=none", *sleeps).strip()
+        stays = (image, base.python, "-c", "import signal; signal.pause()")
+        container = engine("run", "--detach", "--network=none", *stays).strip()
         docker.remove_build("x")
         assert engine("images", "--quiet", "--no-trunc").split() == [image]
         assert "keeps images of build x" in caplog.text

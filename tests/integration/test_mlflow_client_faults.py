@@ -100,7 +100,7 @@ def test_a_process_that_was_killed_meanwhile_is_replaced(
     store.files(ftp.uri("model"))
     for pid in children():
         os.kill(pid, signal.SIGKILL)
-    assert StoredFile("MLmodel", 12) in store.files(ftp.uri("model"))  # type: ignore[operator]
+    assert StoredFile("MLmodel", 12) in store.files(ftp.uri("model"))  # type: ignore[operator]  # a refusal would fail here, too
 
 
 def test_a_file_longer_than_listed_is_cut_off_while_it_is_written(

@@ -111,7 +111,7 @@ def test_runc_runs_it_with_nothing_but_a_loopback(images: Built, base: str, tmp_
             "env": [f"{name}={value}" for name, value in config.env.items()],
             "cwd": config.working_dir,
         },
-        "mounts": [{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}],  # noqa: S108
+        "mounts": [{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}],  # noqa: S108 - in the container
     }
     with runc_container(tmp_path, spec) as container:
         said = container(config.entrypoint[0], "-c", PROBE)
@@ -144,7 +144,7 @@ def test_docker_pulls_it_by_its_digest_and_runs_it(
     running_docker("pull", str(image))
     kept = running_docker("image", "inspect", "--format", "{{json .RepoDigests}}", str(image))
     assert str(image) in kept
-    how = ["--read-only", "--tmpfs", "/tmp", "--network", "none", "--detach"]  # noqa: S108
+    how = ["--read-only", "--tmpfs", "/tmp", "--network", "none", "--detach"]  # noqa: S108 - in the container
     container = running_docker("run", *how, str(image)).strip()
     try:
         said = running_docker("exec", container, python_of(images, image), "-c", PROBE)

@@ -362,6 +362,6 @@ def test_many_readers_share_one_client(
     with ExitStack() as stack:
         streams = [store.read(ROOT, FILE) for _ in range(3)]
         for stream in streams:
-            stack.callback(stream.close)  # type: ignore[attr-defined]
+            stack.callback(stream.close)  # type: ignore[attr-defined]  # every stream of ours is a generator
         for chunks in zip(*streams, strict=True):
             assert len(set(chunks)) == 1

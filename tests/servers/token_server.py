@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         form = parse_qs(self.rfile.read(length).decode())
         self._answer(form, *_of_grant(form))
 
-    def _answer(self, form: _Form, account: str | None, known: bool) -> None:  # noqa: FBT001
+    def _answer(self, form: _Form, account: str | None, known: bool) -> None:  # noqa: FBT001 - told by the two callers alone
         tokens, manner = self.tokens, self.tokens.manner
         scopes = tuple(scope for given in form.get("scope", ()) for scope in given.split(" "))
         if manner.body is not None:

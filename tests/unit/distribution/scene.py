@@ -60,7 +60,7 @@ class Scene:
     def request(self, method: str = "GET", target: str = BLOB, **parts: object) -> Request:
         """Make a request to the registry."""
         said = {"scopes": PULL, "attempted": "read a layer", "subject": "ml/fraud", **parts}
-        return Request(method, self.registry.host, target, **said)  # type: ignore[arg-type]
+        return Request(method, self.registry.host, target, **said)  # type: ignore[arg-type]  # fields of a request
 
     def shown(self) -> list[str]:
         """List what the registry was shown by each request, without secrets."""

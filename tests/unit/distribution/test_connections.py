@@ -34,7 +34,7 @@ class Line:
     def ask(self, method: str = "GET", **parts: object) -> tuple[int, bytes]:
         """Send a request; return the whole answer."""
         said = {"attempted": "read a layer", "subject": "ml/fraud", **parts}
-        request = Request(method, self.host, BLOB, PULL, **said)  # type: ignore[arg-type]
+        request = Request(method, self.host, BLOB, PULL, **said)  # type: ignore[arg-type]  # fields of a request
         with self.transport.open(request) as response:
             return response.status, response.read()
 
