@@ -26,7 +26,7 @@ from pipeline.domain.promotion import Control
 from pipeline.domain.recipe import Made, Recipe
 from pipeline.domain.references import Alias, Digest, ImageRef, ModelVersion
 from pipeline.domain.registry import RegisteredVersion
-from pipeline.domain.serving import Blob, Readiness, RequestTotals, ServiceState
+from pipeline.domain.serving import Blob, Hold, Readiness, RequestTotals, ServiceState
 
 
 class Clock(Protocol):
@@ -195,6 +195,12 @@ class ServingTarget(Protocol):
     def platforms(self, service: str) -> frozenset[str]:
         """Name the platforms whose images can run there: ``{"linux/amd64"}``."""
 
+    def objection(self, plan: Plan) -> str | None:
+        """Say in a clause, with the fix, why this service cannot be rolled out there at all.
+
+        Asked before anything is built or changed, and it changes nothing: rights, mode, settings.
+        """
+
     def observe(self, service: str) -> ServiceState:
         """Read what serves now."""
 
@@ -202,7 +208,13 @@ class ServingTarget(Protocol):
         """Start a revision of this image at 0 %, or find the one that already runs; its name."""
 
     def readiness(self, service: str, revision: str) -> tuple[Readiness, str]:
-        """Tell whether a revision can take traffic, and why not."""
+        """Tell whether a revision can take traffic, and why not: its own last words included."""
+
+    def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
+        """POST ``body`` to a revision's ``/invocations``, whatever its share of the traffic is.
+
+        Returns the status and at most 64 KiB of the answer.
+        """
 
     def shift(self, service: str, revision: str, percent: int, sequence: int) -> None:
         """Give the canary this share, and return when it was observed."""
@@ -211,7 +223,13 @@ class ServingTarget(Protocol):
         """Give the revision everything; what served before stays warm for a rollback."""
 
     def restore(self, service: str, sequence: int) -> None:
-        """Give stable everything back and remove the canary."""
+        """Give stable everything back and remove the canary, and whatever was changed by hand."""
+
+    def hold(self, service: str, hold: Hold | None) -> None:
+        """Write on the service that it is held, or no longer; a service not there is left so."""
+
+    def adopt(self, service: str) -> None:
+        """Take what somebody changed by hand for what should be, if it is an image by digest."""
 
     def keep(self) -> None:
         """Bring what serves in line with what was asked; called at start and every two seconds."""

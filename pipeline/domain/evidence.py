@@ -3,7 +3,7 @@
 ::
 
     ResolvedModel > CheckedModel > DescribedModel > LockedModel > BuiltImage > SmokedImage
-      > SignedImage > VerifiedImage > CanaryRevision > Analysis
+      > SignedImage > VerifiedImage > CanaryRevision > ProvenRevision > Analysis
 """
 
 from dataclasses import dataclass, field
@@ -179,7 +179,8 @@ class VerifiedImage:
     """An image that the trust policy accepts, read back from the registry.
 
     Only ``pipeline.steps.verify`` makes one, and never from a checkpoint (interfaces §8.16); what
-    deploys takes nothing else.
+    deploys takes nothing else. ``example`` is the request body that it answered when it was smoked,
+    as the provenance keeps it.
     """
 
     ref: ImageRef
@@ -191,6 +192,7 @@ class VerifiedImage:
     lock_digest: Digest
     base_digest: Digest
     statements: tuple[str, ...]
+    example: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,17 @@ class CanaryRevision:
     revision: str
     image: ImageRef
     stable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRevision:
+    """A revision that answered where it runs, before any traffic reached it.
+
+    ``answered`` is ``example`` or, where the image has none, ``ready``: what it was asked.
+    """
+
+    revision: CanaryRevision
+    answered: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pipeline.domain.pods import PodPlan
+
 
 class NoData(StrEnum):
     """What a canary step does when its interval is over and traffic was too thin to judge."""
@@ -80,7 +82,7 @@ class Plan:
     ``layers`` or ``docker``.
     ``repository`` is the whole name, registry included; so is ``copy_from``, from where an image
     that was built already is taken. ``required_tags`` maps tag to the value it must have on the
-    MLflow version.
+    MLflow version. ``pods`` is for Kubernetes only.
     """
 
     service: str
@@ -96,6 +98,7 @@ class Plan:
     copy_from: str = ""
     required_tags: dict[str, str] = field(default_factory=dict)
     env: tuple[EnvVar, ...] = ()
+    pods: PodPlan = field(default_factory=PodPlan)
     canary: CanaryPlan = field(default_factory=CanaryPlan)
     analysis: AnalysisPlan = field(default_factory=AnalysisPlan)
     on_return: OnReturn = OnReturn.ROLLBACK

@@ -41,8 +41,9 @@ class Hold:
 class ServiceState:
     """A service as observed: never as desired.
 
-    ``sequence`` is the highest that any promotion wrote on it; ``foreign`` names what it serves
-    where that is no image of Laurel's.
+    ``sequence`` is the highest that any promotion wrote on it, ``hold`` the one that stands there;
+    ``foreign`` names what it serves where that is no image of Laurel's, and ``drift`` is a sentence
+    about what somebody changed by hand since Laurel last wrote it, with the next step.
     """
 
     name: str
@@ -51,6 +52,8 @@ class ServiceState:
     stable: Revision | None = None
     canary: Revision | None = None
     foreign: str | None = None
+    hold: Hold | None = None
+    drift: str = ""
 
     def serves(self, image: ImageRef) -> bool:
         """Tell whether this image is the stable one."""

@@ -1,0 +1,12 @@
+"""The target ``kserve``: an InferenceService in Knative mode, whose canary Knative splits.
+
+::
+
+    cluster.py    the one door to the API server: raw JSON in and out, our errors, watches, a count
+    resources.py  the kinds that are read and written
+    inference.py  an InferenceService as a value: what it says, what was observed, what Laurel wrote
+    patches.py    from one such value to the next: JSON patches with guards, pure (kserve.md 1.2-1.4)
+    spec.py       a Plan as the fields of an InferenceService that Laurel owns
+    pods.py       what a revision's pods say of themselves: their last words
+    preflight.py  rights, CRDs, mode: what would stop a promotion, found before it changes anything
+"""
