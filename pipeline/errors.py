@@ -18,6 +18,7 @@
         PermanentError               phase ``errored``: a person must look
           NotFoundError              the subject does not exist
           ForbiddenError             credentials are missing or not enough (401, 403)
+          RejectedError              the target's own policy says no: admission, a quota
           StaleSequenceError         the target already carries a newer promotion
           CorruptedError             bytes differ from the digest that names them
 
@@ -114,6 +115,10 @@ class NotFoundError(PermanentError):
 
 class ForbiddenError(PermanentError):
     """Credentials are missing, wrong or not enough."""
+
+
+class RejectedError(PermanentError):
+    """The target's own policy says no, admission or a quota; its words are in the message."""
 
 
 class StaleSequenceError(PermanentError):
