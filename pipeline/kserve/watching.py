@@ -21,6 +21,7 @@ _SLICE = 30  # seconds of one watch; then a new one, so that a dead connection i
 _GRACE = 5.0  # seconds after which a server that should have ended the watch is taken for dead
 _LONGEST_LINE = 32 << 20
 _LONGEST_PAUSE = 4.0
+_PASSING = (UnavailableError, RateLimitedError, ConflictError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +72,22 @@ class Watching:
         self._given: tuple[str, str] | None = None  # uid and version of what was given last
 
     def changes(self) -> Iterator[Json | None]:
-        """Give the object, then each change; raises where the server is away at the end."""
+        """Give the object, then each change; raises where it cannot be read at the end."""
         while True:
-            trouble: TransientError | None = None
             try:
                 snapshot = self._source.read()
-                yield from self._new(snapshot.object)
+            except _PASSING as error:
                 if self._left() <= 0:
-                    return
-                yield from self._watched(snapshot.version)
-            except (UnavailableError, RateLimitedError, ConflictError) as error:
-                trouble = error
-            if trouble is not None:
-                self._recover(trouble)
+                    raise
+                self._wait(error)
+                continue
+            yield from self._new(snapshot.object)
             if self._left() <= 0:
                 return
+            try:
+                yield from self._watched(snapshot.version)
+            except _PASSING as error:
+                self._wait(error)
 
     def _watched(self, version: str) -> Iterator[Json | None]:
         """Follow one watch to its end."""
@@ -126,16 +128,11 @@ class Watching:
             self._given = identity
             yield now
 
-    def _recover(self, error: TransientError) -> None:
-        """Wait before the next attempt, none the first time; raise where time is over."""
-        left = self._left()
-        if left <= 0 and not isinstance(error, ConflictError):
-            raise error
-        wait = 0.0 if not self._failures else min(0.125 * 2**self._failures, _LONGEST_PAUSE)
+    def _wait(self, error: TransientError) -> None:
+        """Wait before the next attempt: not at all the first time, then longer and longer."""
+        wait = min(0.125 * 2**self._failures, _LONGEST_PAUSE) if self._failures else 0.0
         self._failures += 1
-        wait = min(max(wait, error.retry_after or 0.0), max(left, 0.0))
-        if wait > 0:
-            self._pause(wait)
+        self._pause(max(min(max(wait, error.retry_after or 0.0), self._left()), 0.0))
 
     def _left(self) -> float:
         return self._end - time.monotonic()
