@@ -1,4 +1,4 @@
-"""How a service's pods run on Kubernetes, as its settings say; on this machine nothing of it counts.
+"""How a service's pods run on Kubernetes; on this machine nothing of it counts.
 
 Written into the InferenceService field by field (kserve.md 1.5). What a service does not set stays
 as the InferenceService has it, or as the cluster decides.
@@ -31,7 +31,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class PodPlan:
-    """The pods of one service.
+    """The pods of one service; what is ``None`` or empty is not set in laurel.yaml.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class PodPlan:
     probe
         How readiness is asked for.
     timeout
-        Seconds that one request may take, 1 to 3600; ``None`` leaves it to the cluster.
+        Whole seconds that one request may take.
     progress_deadline
-        Seconds that a revision may take until its pods are ready, whatever the cluster's default.
+        Whole seconds that a revision may take until its pods are ready.
     min_replicas, max_replicas
         Bounds of the autoscaler; ``min_replicas`` 0 is scale to zero, ``max_replicas`` 0 no bound.
     keep_warm
@@ -61,11 +61,11 @@ class PodPlan:
     service_account: str = ""
     pull_secrets: tuple[str, ...] = ()
     node_selector: dict[str, str] = field(default_factory=dict)
-    probe: Probe = field(default_factory=Probe)
+    probe: Probe | None = None
     timeout: int | None = None
-    progress_deadline: int = 600
-    min_replicas: int = 1
-    max_replicas: int = 0
+    progress_deadline: int | None = None
+    min_replicas: int | None = None
+    max_replicas: int | None = None
     keep_warm: int = 0
     adopt: bool = False
     drift: Drift = Drift.REPORT
