@@ -169,6 +169,16 @@ class Cluster:
         status = _object(self._server.answer(call), asked).get("status")
         return isinstance(status, dict) and status.get("allowed") is True
 
+    def exists(self) -> bool:
+        """Tell whether the namespace is there; needs the right to ``get`` it by name."""
+        name = self.namespace
+        asked = Asked("find the namespace", f"namespaces {name}", self._server.address)
+        if not _NAME.fullmatch(name):
+            return False
+        path = f"/api/v1/namespaces/{name}"
+        answer = self._server.answer(Call("GET", path, (), ("get", "namespaces"), asked))
+        return not answer.names_the_missing(name) and bool(_object(answer, asked))
+
     def serves(self, kind: Resource) -> bool:
         """Tell whether the cluster knows a kind: whether its definition is installed."""
         asked = self._asked("find out what the cluster serves", kind)
