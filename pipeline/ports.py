@@ -204,11 +204,22 @@ class ServingTarget(Protocol):
     def observe(self, service: str) -> ServiceState:
         """Read what serves now."""
 
-    def deploy(self, plan: Plan, image: VerifiedImage, sequence: int) -> str:
-        """Start a revision of this image at 0 %, or find the one that already runs; its name."""
+    def deploy(
+        self, plan: Plan, image: VerifiedImage, sequence: int, *, at_once: bool = False
+    ) -> str:
+        """Start a revision of this image at 0 %, or find the one that already runs; its name.
 
-    def readiness(self, service: str, revision: str) -> tuple[Readiness, str]:
-        """Tell whether a revision can take traffic, and why not: its own last words included."""
+        ``at_once``: it will take everything without steps, as what served before does.
+        """
+
+    def differences(self, plan: Plan, image: VerifiedImage) -> tuple[str, ...]:
+        """List what ``deploy`` would change of a service that somebody else made, a line each."""
+
+    def readiness(self, service: str, revision: str, *, wait: float = 0.0) -> tuple[Readiness, str]:
+        """Tell whether a revision can take traffic, and why not: its own last words included.
+
+        It answers as soon as the revision can, or never will, and after ``wait`` seconds at most.
+        """
 
     def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
         """POST ``body`` to a revision's ``/invocations``, whatever its share of the traffic is.
@@ -228,8 +239,11 @@ class ServingTarget(Protocol):
     def hold(self, service: str, hold: Hold | None) -> None:
         """Write on the service that it is held, or no longer; a service not there is left so."""
 
-    def adopt(self, service: str) -> None:
-        """Take what somebody changed by hand for what should be, if it is an image by digest."""
+    def adopt(self, service: str, image: VerifiedImage) -> None:
+        """Take this image, which somebody put there by hand, for what should be stable.
+
+        ``ConflictError`` where another one is there by now.
+        """
 
     def keep(self) -> None:
         """Bring what serves in line with what was asked; called at start and every two seconds."""

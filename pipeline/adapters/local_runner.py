@@ -13,13 +13,11 @@ from pipeline.local.output import last_lines
 from pipeline.local.processes import tied
 from pipeline.local.rootfs import RootfsCache
 from pipeline.local.server import plain_env, server_command
-from pipeline.local.unix_http import ask, listen
+from pipeline.local.unix_http import ask, invoke, listen
 from pipeline.ports import RunningModel
 
 _OK = 200
 _PROBE_SECONDS = 1.0
-_ANSWER_SECONDS = 60.0  # as long as the front waits for a model
-_ANSWER_BYTES = 65536
 
 
 class LocalRunner:
@@ -64,14 +62,7 @@ class _Running:
     def invoke(self, body: bytes) -> tuple[int, bytes]:
         """POST to ``/invocations``; a server that does not answer counts as 503, saying why."""
         try:
-            return ask(
-                self._socket,
-                "/invocations",
-                method="POST",
-                body=body,
-                timeout=_ANSWER_SECONDS,
-                limit=_ANSWER_BYTES,
-            )
+            return invoke(self._socket, body)
         except UnavailableError as error:
             return 503, error.hint.encode()
 

@@ -4,10 +4,12 @@
 rollback waits for no start. Every change names its promotion's sequence; an older one is refused.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any, Self
 
 from pipeline.domain.references import ImageRef
+from pipeline.domain.serving import Hold
 from pipeline.errors import NotFoundError, StaleSequenceError
 
 
@@ -22,7 +24,10 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """One service as it should be; ``following`` is the number of its next revision."""
+    """One service as it should be; ``following`` is the number of its next revision.
+
+    ``hold`` stands here so that a Laurel that lost its ledger finds it (interfaces §8.3).
+    """
 
     service: str
     sequence: int = 0
@@ -32,6 +37,7 @@ class Desired:
     percent: int = 0
     warm: str | None = None
     revisions: dict[str, Deployed] = field(default_factory=dict)
+    hold: Hold | None = None
 
     @property
     def traffic(self) -> dict[str, int]:
@@ -84,6 +90,10 @@ class Desired:
         self._admit(sequence)
         return self._with(sequence, canary=None, percent=0)
 
+    def held(self, hold: Hold | None) -> Self:
+        """Note that the service is held, or no longer; one that never was is left so."""
+        return replace(self, hold=hold) if self.sequence else self
+
     def to_json(self) -> dict[str, Any]:
         """Write the record."""
         return {
@@ -102,6 +112,7 @@ class Desired:
                 }
                 for name, deployed in self.revisions.items()
             },
+            "hold": self.hold and {**asdict(self.hold), "at": self.hold.at.isoformat()},
         }
 
     @classmethod
@@ -113,7 +124,9 @@ class Desired:
             )
             for name, deployed in said["revisions"].items()
         }
-        return cls(**{**said, "revisions": revisions})
+        held = said.get("hold")  # records of earlier versions have none
+        hold = held and Hold(**{**held, "at": datetime.fromisoformat(held["at"])})
+        return cls(**{**said, "revisions": revisions, "hold": hold})
 
     def _admit(self, sequence: int) -> None:
         if sequence < self.sequence:

@@ -20,7 +20,7 @@ from pipeline.local.output import last_lines, trim
 from pipeline.local.processes import Process, start
 from pipeline.local.rootfs import RootfsCache
 from pipeline.local.server import server_command
-from pipeline.local.unix_http import ask, listen
+from pipeline.local.unix_http import ask, invoke, listen
 
 LISTENING = "sockets"
 _STEADY_SECONDS = 60.0  # a server that lived so long starts afresh in the count of its deaths
@@ -89,7 +89,9 @@ class Supervisor:
         with self._locked():
             for desired in self._all():
                 if service in {None, desired.service}:
-                    nothing = Desired(desired.service, desired.sequence, desired.following)
+                    nothing = Desired(
+                        desired.service, desired.sequence, desired.following, hold=desired.hold
+                    )
                     write_atomically(self._file("services", desired.service), nothing.to_json())
             if service is None:
                 self._front.stop()
@@ -97,6 +99,10 @@ class Supervisor:
         while service and self._running(service):  # until its last requests are answered
             time.sleep(_LOOK_EVERY)
             self.reconcile()
+
+    def ask(self, revision: str, body: bytes) -> tuple[int, bytes]:
+        """POST to a server's ``/invocations`` over its own socket, whatever the front does."""
+        return invoke(self._socket(revision), body)
 
     def readiness(self, revision: str) -> tuple[Readiness, str]:
         """Ask a server whether it can take requests; what it said last, where it cannot."""

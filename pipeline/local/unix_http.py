@@ -17,6 +17,8 @@ from pathlib import Path
 from pipeline.errors import UnavailableError
 
 _BACKLOG = 1024
+_ANSWER_SECONDS = 60.0  # as long as the front waits for a model
+_ANSWER_BYTES = 65536
 _LIMIT = 1 << 26  # bytes; Envoy's statistics of many services stay far below
 
 
@@ -73,6 +75,18 @@ def ask(
         connection.close()
         stream.close()
     return answer
+
+
+def invoke(path: Path, body: bytes) -> tuple[int, bytes]:
+    """POST ``body`` to a model server's ``/invocations``; raises as :func:`ask` does."""
+    return ask(
+        path,
+        "/invocations",
+        method="POST",
+        body=body,
+        timeout=_ANSWER_SECONDS,
+        limit=_ANSWER_BYTES,
+    )
 
 
 def _hang_up(stream: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
-from pipeline.domain.serving import Readiness
-from pipeline.errors import NotFoundError, StaleSequenceError
+from pipeline.domain.serving import Hold, Readiness
+from pipeline.errors import ConflictError, NotFoundError, StaleSequenceError
 from pipeline.image.config import host_platform
 from pipeline.ports import ServingTarget
 from tests.fakes.local_machine import LocalMachine, eventually
@@ -20,6 +21,8 @@ from tests.fakes.serving_target import FakeServingTarget
 pytestmark = pytest.mark.xdist_group("local")
 
 PLAN = Plan("fraud", "fraud")
+HOLD = Hold("ada", "audit", datetime(2026, 11, 21, 12, tzinfo=UTC), alias_version=7)
+MOST = 65536
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +218,94 @@ def test_services_do_not_touch_each_other(
     seen = target.observe("fraud")
     assert seen.stable is not None
     assert (seen.stable.percent, seen.sequence) == (100, 1)
+
+
+def test_a_revision_is_asked_whatever_its_share_of_the_traffic_is(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 1)
+    canary = target.deploy(PLAN, versions[1], 2)
+    ready(target, canary)
+    for revision in (stable, canary):
+        status, answer = target.ask("fraud", revision, b'{"instances": [[1.0]]}')
+        assert status == 200
+        assert len(answer) <= MOST
+    seen = target.observe("fraud")
+    assert seen.stable is not None
+    assert seen.stable.percent == 100
+
+
+def test_a_revision_that_is_not_there_cannot_be_asked(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    with pytest.raises(NotFoundError, match="fraud-00009"):
+        target.ask("fraud", "fraud-00009", b"{}")
+
+
+def test_who_waits_for_readiness_is_answered_when_it_is_there(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    revision = target.deploy(PLAN, versions[0], 1)
+    assert target.readiness("fraud", revision, wait=60.0) == (Readiness.READY, "")
+
+
+def test_a_hold_stands_on_the_service_until_it_is_taken_off(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    assert target.observe("fraud").hold is None
+    target.hold("fraud", HOLD)
+    assert target.observe("fraud").hold == HOLD
+    target.hold("fraud", None)
+    assert target.observe("fraud").hold is None
+
+
+def test_a_hold_outlives_whatever_happens_to_the_traffic(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    target.hold("fraud", HOLD)
+    canary = target.deploy(PLAN, versions[1], 2)
+    ready(target, canary)
+    target.shift("fraud", canary, 50, 2)
+    target.restore("fraud", 2)
+    promoted(target, versions[2], 3)
+    assert target.observe("fraud").hold == HOLD
+
+
+def test_a_hold_changes_no_traffic_and_makes_no_service(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    before = target.observe("fraud")
+    target.hold("fraud", HOLD)
+    target.hold("churn", HOLD)
+    assert target.observe("fraud") == dataclasses.replace(before, hold=HOLD)
+    assert target.observe("churn").hold is None
+
+
+def test_what_nobody_touched_has_not_drifted(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    assert target.observe("fraud").drift == ""
+    assert target.differences(PLAN, versions[1]) == ()
+
+
+def test_only_what_is_there_can_be_adopted(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    promoted(target, versions[0], 1)
+    before = target.observe("fraud")
+    target.adopt("fraud", versions[0])
+    with pytest.raises(ConflictError, match="fraud"):
+        target.adopt("fraud", versions[1])
+    assert target.observe("fraud") == before
+
+
+def test_a_plan_that_it_can_carry_out_meets_no_objection(target: ServingTarget) -> None:
+    assert target.objection(PLAN) is None
 
 
 def test_both_are_serving_targets() -> None:

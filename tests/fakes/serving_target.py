@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
-from pipeline.domain.serving import Readiness, Revision, ServiceState
-from pipeline.errors import NotFoundError, StaleSequenceError
+from pipeline.domain.references import ImageRef
+from pipeline.domain.serving import Hold, Readiness, Revision, ServiceState
+from pipeline.errors import ConflictError, NotFoundError, StaleSequenceError
 from pipeline.image.config import host_platform
+from pipeline.ports import Clock
 
 
 @dataclass
@@ -18,23 +20,40 @@ class _Service:
     canary: str | None = None
     percent: int = 0
     revisions: dict[str, Revision] = field(default_factory=dict)
+    hold: Hold | None = None
+    drift: str = ""
+    edited: ImageRef | None = None
 
 
 class FakeServingTarget:
-    """Services and their revisions; ``answers`` scripts readiness, ``shifts`` tells the history.
+    """Services and their revisions; ``shifts`` and ``asked`` tell the history.
 
-    ``answers`` is consumed from the front, one per question; when it is empty a revision is ready.
+    ``answers`` scripts readiness and ``replies`` what models answer; both are consumed from the
+    front, one per question, and when they are empty a revision is ready and repeats what it is
+    asked. Who waits for readiness lets ``clock`` pass.
     """
 
-    def __init__(self, platforms: Iterable[str] = (host_platform(),)) -> None:
+    def __init__(
+        self, platforms: Iterable[str] = (host_platform(),), clock: Clock | None = None
+    ) -> None:
         self._platforms = frozenset(platforms)
+        self.clock = clock
         self.services: dict[str, _Service] = {}
         self.answers: list[tuple[Readiness, str]] = []
+        self.replies: list[tuple[int, bytes] | Exception] = []
+        self.asked: list[tuple[str, bytes]] = []
         self.shifts: list[int] = []
+        self.objections: str | None = None
+        self.foreign: str | None = None
+        self.at_once = False
 
     def platforms(self, service: str) -> frozenset[str]:
         assert service
         return self._platforms
+
+    def objection(self, plan: Plan) -> str | None:
+        assert plan.service
+        return self.objections
 
     def observe(self, service: str) -> ServiceState:
         found = self.services.get(service, _Service())
@@ -44,11 +63,21 @@ class FakeServingTarget:
             sequence=found.sequence,
             stable=self._revision(found, found.stable, 100 - found.percent),
             canary=self._revision(found, found.canary, found.percent),
+            foreign=self.foreign,
+            hold=found.hold,
+            drift=found.drift,
         )
 
-    def deploy(self, plan: Plan, image: VerifiedImage, sequence: int) -> str:
+    def differences(self, plan: Plan, image: VerifiedImage) -> tuple[str, ...]:
+        return () if self.foreign is None else (f"{plan.service}: {self.foreign} -> {image.ref}",)
+
+    def deploy(
+        self, plan: Plan, image: VerifiedImage, sequence: int, *, at_once: bool = False
+    ) -> str:
+        self.at_once = at_once
         found = self.services.setdefault(plan.service, _Service())
         self._admit(found, plan.service, sequence)
+        self.foreign = None
         name = next((n for n, r in found.revisions.items() if r.image == image.ref), None)
         if name is None:
             found.made += 1
@@ -60,9 +89,20 @@ class FakeServingTarget:
             found.canary, found.percent = name, found.percent if name == found.canary else 0
         return name
 
-    def readiness(self, service: str, revision: str) -> tuple[Readiness, str]:
+    def readiness(self, service: str, revision: str, *, wait: float = 0.0) -> tuple[Readiness, str]:
         self._known(self.services.get(service, _Service()), revision)
-        return self.answers.pop(0) if self.answers else (Readiness.READY, "")
+        answer = self.answers.pop(0) if self.answers else (Readiness.READY, "")
+        if self.clock is not None and wait and answer[0] is Readiness.STARTING:
+            self.clock.sleep(wait)
+        return answer
+
+    def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
+        self._known(self.services.get(service, _Service()), revision)
+        self.asked.append((revision, body))
+        reply = self.replies.pop(0) if self.replies else (200, body)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     def shift(self, service: str, revision: str, percent: int, sequence: int) -> None:
         found = self.services.get(service, _Service())
@@ -83,6 +123,28 @@ class FakeServingTarget:
         if found.canary is not None:
             del found.revisions[found.canary]
         found.canary, found.percent = None, 0
+        if found.stable is not None and found.edited is not None:
+            before = found.revisions[found.stable]
+            found.revisions[found.stable] = replace(before, image=found.edited)
+        found.drift, found.edited = "", None
+
+    def hold(self, service: str, hold: Hold | None) -> None:
+        if self.observe(service).sequence:
+            self.services[service].hold = hold
+
+    def adopt(self, service: str, image: VerifiedImage) -> None:
+        state = self.observe(service)
+        if not state.serves(image.ref):
+            raise ConflictError("adopt an image", service, "it serves another one by now")
+        self.services[service].drift, self.services[service].edited = "", None
+
+    def edit(self, service: str, image: ImageRef | None, drift: str) -> None:
+        """Do what a person does with an editor; without an image another field was edited."""
+        found = self.services[service]
+        assert found.stable is not None
+        found.drift, before = drift, found.revisions[found.stable]
+        found.edited = found.edited or before.image
+        found.revisions[found.stable] = replace(before, image=image or before.image)
 
     def keep(self) -> None:
         """Nothing dies here by itself."""

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from pipeline.adapters.cache_limit import CacheLimit
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.domain.plan import EnvVar, Plan
-from pipeline.domain.serving import Readiness
+from pipeline.domain.serving import Hold, Readiness
 from pipeline.errors import (
     ConfigurationError,
     CorruptedError,
@@ -117,6 +118,49 @@ def test_a_request_in_flight_is_answered_although_its_revision_is_gone(
         kept(machine, lambda: not process.alive())
     assert {status for status, _ in seen} == {OK}
     assert seen[OK, canary] >= 1
+
+
+def test_a_model_is_asked_past_the_front_and_its_own_words_come_back_bounded(
+    machine: LocalMachine, images: ImageMaker
+) -> None:
+    stable = promoted(machine, images, 1)
+    angry = "def invoke(body):\n    return 500, b'no column amount ' + body * 9000"
+    canary = machine.serving.deploy(PLAN, images.serve(angry, version=2), 2)
+    ready(machine, canary)
+    status, answer = machine.serving.ask("fraud", canary, b"12345678")
+    assert (status, answer[:24], len(answer)) == (500, b"no column amount 1234567", 65536)
+    assert machine.request()[:2] == (OK, stable)
+
+
+def test_a_model_that_is_gone_is_unavailable(machine: LocalMachine, images: ImageMaker) -> None:
+    revision = promoted(machine, images, 1)
+    kill(machine.server(revision))
+    with pytest.raises(UnavailableError, match=revision):
+        machine.serving.ask("fraud", revision, b"{}")
+
+
+def test_a_hold_stays_when_what_serves_is_stopped(
+    machine: LocalMachine, images: ImageMaker
+) -> None:
+    promoted(machine, images, 1)
+    hold = Hold("ada", "audit", datetime(2026, 11, 21, tzinfo=UTC), 7)
+    machine.serving.hold("fraud", hold)
+    machine.serving.down("fraud")
+    assert machine.serving.observe("fraud").hold == hold
+
+
+def test_a_variable_from_a_secret_is_an_objection(machine: LocalMachine) -> None:
+    env = (EnvVar("API_KEY", secret_name="s", secret_key="k"),)
+    objection = machine.serving.objection(replace(PLAN, env=env))
+    assert objection is not None
+    assert "API_KEY refers to the Kubernetes secret s" in objection
+
+
+def test_waiting_for_readiness_ends_when_its_time_is_over(
+    machine: LocalMachine, images: ImageMaker
+) -> None:
+    never = machine.serving.deploy(PLAN, images.serve("def ready():\n    return False"), 1)
+    assert machine.serving.readiness("fraud", never, wait=0.2)[0] is Readiness.STARTING
 
 
 def test_a_killed_server_is_started_again(machine: LocalMachine, images: ImageMaker) -> None:

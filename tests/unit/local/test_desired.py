@@ -1,8 +1,11 @@
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.domain.references import Digest, ImageRef
+from pipeline.domain.serving import Hold
 from pipeline.errors import NotFoundError, StaleSequenceError
 from pipeline.local.desired import Deployed, Desired
 
@@ -62,6 +65,19 @@ def test_what_does_not_run_cannot_take_traffic() -> None:
 def test_the_record_reads_back_as_it_was() -> None:
     shifted = serving(1).deploy(image(2), 2).shift("fraud-00002", 10, 2)
     assert Desired.from_json(shifted.to_json()) == shifted
+    hold = Hold("ada", "audit", datetime(2026, 11, 21, tzinfo=UTC), 7)
+    assert Desired.from_json(shifted.held(hold).to_json()) == shifted.held(hold) != shifted
+
+
+def test_a_record_from_before_there_were_holds_reads_as_not_held() -> None:
+    said = serving(1).to_json()
+    del said["hold"]
+    assert Desired.from_json(said) == serving(1)
+
+
+def test_a_service_that_never_was_cannot_be_held() -> None:
+    hold = Hold("ada", "audit", datetime(2026, 11, 21, tzinfo=UTC))
+    assert Desired("fraud").held(hold) == Desired("fraud")
 
 
 promotions = st.lists(
