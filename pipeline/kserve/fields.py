@@ -15,7 +15,9 @@ from pipeline.kserve.json_patch import Json
 Path = tuple[str, ...]
 CONTAINER = "kserve-container"
 PROGRESS_DEADLINE = "serving.knative.dev/progress-deadline"
-KEEP_WARM = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
+WINDOW = "autoscaling.knative.dev/window"
+PANIC_WINDOW = "autoscaling.knative.dev/panic-window-percentage"
+_PANIC_SECONDS = 6  # Knative's own: a tenth of its window of 60 s
 _PROBE = ("container", "readinessProbe")
 _RESOURCES = ("container", "resources")
 _ALONE = ("imagePullSecrets", "maxReplicas", "minReplicas", "serviceAccountName", "timeout")
@@ -54,7 +56,7 @@ def removable(path: Path) -> bool:
         case ("env" | "nodeSelector", _):
             return True
         case ("annotations", key):
-            return key in {PROGRESS_DEADLINE, KEEP_WARM}
+            return key in {PROGRESS_DEADLINE, WINDOW, PANIC_WINDOW}
         case ("container", "resources", "requests" | "limits", name):
             return name not in {"cpu", "memory"}
         case _:
@@ -94,9 +96,23 @@ def _scaling(pods: PodPlan) -> dict[Path, Any]:
         ("maxReplicas",): pods.max_replicas,
         ("timeout",): pods.timeout,
         ("annotations", PROGRESS_DEADLINE): _seconds(pods.progress_deadline),
-        ("annotations", KEEP_WARM): _seconds(pods.keep_warm or None),
     }
-    return {path: value for path, value in said.items() if value is not None}
+    return {path: value for path, value in said.items() if value is not None} | _warm(pods)
+
+
+def _warm(pods: PodPlan) -> dict[Path, Any]:
+    """Keep pods of a revision that left the route: as long as the window over which it is judged.
+
+    Knative's retention period counts only for what is still routed. The part of the window in
+    which a burst is seen stays as long as it is without.
+    """
+    if not pods.keep_warm:
+        return {}
+    share = max(1.0, 100 * _PANIC_SECONDS / pods.keep_warm)  # 1 is the least that Knative takes
+    return {
+        ("annotations", WINDOW): _seconds(pods.keep_warm),
+        ("annotations", PANIC_WINDOW): f"{share:g}",
+    }
 
 
 def _pod(pods: PodPlan) -> dict[Path, Any]:

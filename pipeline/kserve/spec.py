@@ -31,19 +31,16 @@ from pipeline.kserve.resources import INFERENCE_SERVICES
 PORT = 8080
 READY = "/v2/health/ready"
 """Answered by every runtime (interfaces §6)."""
+TMP = "laurel-tmp"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 MODE = "serving.kserve.io/deploymentMode"
 _DEFAULTS: dict[Path, Any] = {
     ("minReplicas",): 1,
     ("annotations", PROGRESS_DEADLINE): "600s",
-    **{
-        ("container", "resources", kind, name): amount
-        for kind in ("requests", "limits")
-        for name, amount in (("cpu", "1"), ("memory", "2Gi"))
-    },
 }
-"""What a service that Laurel creates has unless laurel.yaml says otherwise; KServe's own amounts,
-written out because it would fill them in unseen."""
+"""What a service that Laurel creates has unless laurel.yaml says otherwise."""
+_AMOUNTS = {"cpu": "1", "memory": "2Gi"}
+"""KServe's own requests and limits, written out because it would fill them in unseen."""
 
 
 def created(plan: Plan, image: VerifiedImage, namespace: str) -> Json:
@@ -60,12 +57,13 @@ def created(plan: Plan, image: VerifiedImage, namespace: str) -> Json:
             "predictor": {
                 "automountServiceAccountToken": False,
                 "containers": [new_container()],
-                "volumes": [{"name": "tmp", "emptyDir": {}}],
+                "volumes": [{"name": TMP, "emptyDir": {}}],
             }
         },
     }
-    for path, value in (_DEFAULTS | probe_fields(Probe())).items():
+    for path, value in _DEFAULTS.items():
         put(isvc, path, value)
+    say_resources(isvc)
     own(isvc, plan, str(image.ref))
     return isvc
 
@@ -83,11 +81,12 @@ def changed(isvc: Json, plan: Plan, image: VerifiedImage) -> Json:
 
 def new_container() -> Json:
     """Write the container of Laurel's images, as locked up as they can be: they write to /tmp."""
+    probe = {path[-1]: seconds for path, seconds in probe_fields(Probe()).items()}
     return {
         "name": CONTAINER,
         "env": [{"name": "PROTOCOL", "value": "v2"}],
         "ports": [{"containerPort": PORT, "protocol": "TCP"}],
-        "readinessProbe": {"httpGet": {"path": READY, "port": PORT}},
+        "readinessProbe": {"httpGet": {"path": READY, "port": PORT}, **probe},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -95,8 +94,17 @@ def new_container() -> Json:
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - in the container
+        "volumeMounts": [{"name": TMP, "mountPath": "/tmp"}],  # noqa: S108 - in the container
     }
+
+
+def say_resources(isvc: Json) -> None:
+    """Write out what KServe would fill in of cpu and memory, in place; what is said stays."""
+    resources = (container_of(isvc) or {}).get("resources") or {}
+    for kind in ("requests", "limits"):
+        for name, amount in _AMOUNTS.items():
+            if name not in (resources.get(kind) or {}):
+                put(isvc, ("container", "resources", kind, name), amount)
 
 
 def own(isvc: Json, plan: Plan, image: str) -> None:
