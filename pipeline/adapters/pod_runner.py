@@ -92,12 +92,15 @@ class PodRunner:
         )
 
     def _fix(self, state: PodState) -> str:
-        if "ImagePull" in state.obstacle or "pull" in state.obstacle:
+        where = f"namespace {self._cluster.namespace}"
+        if "ImagePull" in state.obstacle:
             return (
                 f"{state.obstacle}; let the nodes reach the registry, and give the account "
-                f"`default` of namespace {self._cluster.namespace} a pull secret for it"
+                f"`default` of {where} a pull secret for it"
             )
-        return f"{state.obstacle} (namespace {self._cluster.namespace})"
+        if "secret" in state.obstacle:
+            return f"{state.obstacle}; what env: refers to must also be in {where}"
+        return f"{state.obstacle} ({where})"
 
     def _sweep(self) -> None:
         """Remove what nobody waits for any more: a dead process's pods here, and very old ones."""

@@ -4,7 +4,8 @@ import http.client
 import ipaddress
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from pipeline.errors import UnavailableError
 
@@ -30,22 +31,38 @@ def ask(
 
     """
     connection = http.client.HTTPConnection(_numeric(address), port, timeout=timeout)
-    clock = threading.Timer(timeout, _hang_up, [connection])
     headers = {"Content-Type": "application/json"} if body is not None else {}
     try:
         connection.connect()
-        clock.start()
-        connection.request("GET" if body is None else "POST", target, body, headers)
-        response = connection.getresponse()
-        answer = response.status, response.read(limit)
-        if clock.finished.is_set():
-            raise TimeoutError(f"not complete after {timeout:g} s")
+        with _hung_up_after(timeout, connection.sock) as late:
+            connection.request("GET" if body is None else "POST", target, body, headers)
+            response = connection.getresponse()
+            answer = response.status, response.read(limit)
+            if late.is_set():
+                raise TimeoutError(f"not complete after {timeout:g} s")
     except (OSError, http.client.HTTPException) as error:
         raise UnavailableError("ask", f"{address} for {target}", f"no answer ({error})") from error
     finally:
-        clock.cancel()
         connection.close()
     return answer
+
+
+@contextmanager
+def _hung_up_after(seconds: float, stream: socket.socket) -> Iterator[threading.Event]:
+    """End the connection when the time is over, and say that it was."""
+    late = threading.Event()
+
+    def hang_up() -> None:
+        late.set()
+        with suppress(OSError):  # the other side was faster
+            stream.shutdown(socket.SHUT_RDWR)
+
+    clock = threading.Timer(seconds, hang_up)
+    clock.start()
+    try:
+        yield late
+    finally:
+        clock.cancel()
 
 
 def _numeric(address: str) -> str:
@@ -54,8 +71,3 @@ def _numeric(address: str) -> str:
         return str(ipaddress.ip_address(address))
     except ValueError as error:
         raise UnavailableError("ask", address[:64], "a pod has no such address") from error
-
-
-def _hang_up(connection: http.client.HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):  # it was over just before
-        connection.sock.shutdown(socket.SHUT_RDWR)

@@ -68,7 +68,10 @@ class RunningPod:
 
     def output(self) -> str:
         """Return the last lines that it printed, and what ended it if it was not itself."""
-        printed = self._cluster.logs(self._name, CONTAINER, lines=_LINES)[-_SHOWN:].rstrip("\n")
+        try:
+            printed = self._cluster.logs(self._name, CONTAINER, lines=_LINES)[-_SHOWN:].rstrip("\n")
+        except UnavailableError as error:  # the API server, or the kubelet that it asks
+            return f"its output cannot be read: {error.hint}"
         by = self._state().ended_by
         if not by:
             return printed

@@ -15,6 +15,7 @@ from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.image.config import ImageConfig, host_platform
 from pipeline.image.manifest import Manifest
 from pipeline.image.tar import tar_content
+from pipeline.ports import ImageRegistry
 
 NONE = Digest.of(b"")
 SERVER = """
@@ -42,14 +43,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
-    address_family = socket.AF_UNIX
 
     def __init__(self, listener):
         socketserver.BaseServer.__init__(self, None, Handler)
         self.socket = listener
+        self.address_family = listener.family
 
     def get_request(self):
         return self.socket.accept()[0], ("front", 0)
+
+def listening():
+    inherited = os.environ.get("LAUREL_LISTEN_FD")
+    if inherited:
+        return socket.socket(fileno=int(inherited))
+    return socket.create_server(("0.0.0.0", 8080))
 
 def ready():
     return True
@@ -59,16 +66,19 @@ def invoke(body):
 
 {model}
 print("serving", flush=True)
-Server(socket.socket(fileno=int(os.environ["LAUREL_LISTEN_FD"]))).serve_forever()
+Server(listening()).serve_forever()
 """
 
 
 class ImageMaker:
-    """Makes images in a layout below ``folder``; the base layer is made once."""
+    """Makes images, in a layout below ``folder`` or a registry; the base layer is made once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, registry: ImageRegistry | None = None, repository: str = "fraud"
+    ) -> None:
         self.folder = folder
-        self.registry = LayoutRegistry(folder / "images")
+        self.registry = registry or LayoutRegistry(folder / "images")
+        self.repository = repository
         self._store = LayerStore(folder / "layers")
 
     def serve(self, model: str = "", *, version: int = 1) -> VerifiedImage:
@@ -88,7 +98,7 @@ class ImageMaker:
     def base(self) -> Base:
         base = HostBase(self._store).provide(
             "host",
-            "fraud",
+            self.repository,
             platform=host_platform(),
             python_version=f"{sys.version_info.major}.{sys.version_info.minor}",
             registry=self.registry,
@@ -97,7 +107,7 @@ class ImageMaker:
         return base
 
     def _layer(self, entries: Iterable[Entry]) -> Layer:
-        return Layer.plain(self.registry.push_blob("fraud", tar_content(entries)))
+        return Layer.plain(self.registry.push_blob(self.repository, tar_content(entries)))
 
     def _push(self, base: Base, layers: tuple[Layer, ...]) -> ImageRef:
         config = ImageConfig(
@@ -106,12 +116,13 @@ class ImageMaker:
             env={"HOME": "/tmp", **base.env},  # noqa: S108 - in the image: the one place it may write
             diff_ids=tuple(layer.diff_id for layer in layers),
         ).to_bytes()
-        stored = self.registry.push_blob("fraud", Content.of(config))
+        stored = self.registry.push_blob(self.repository, Content.of(config))
         manifest = Manifest(
             Descriptor(IMAGE_CONFIG, stored.digest, stored.size),
             tuple(layer.descriptor for layer in layers),
         ).to_bytes()
-        return ImageRef("fraud", self.registry.push_manifest("fraud", manifest, IMAGE_MANIFEST))
+        digest = self.registry.push_manifest(self.repository, manifest, IMAGE_MANIFEST)
+        return ImageRef(self.repository, digest)
 
 
 def built(image: VerifiedImage) -> BuiltImage:
