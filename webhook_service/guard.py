@@ -4,6 +4,7 @@ Plain ASGI, because a streamed body must be counted while it arrives.
 """
 
 import asyncio
+import ipaddress
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -38,7 +39,8 @@ class Guard:
             return
         headers = Headers(scope=scope)
         protected = _protecting(send)
-        if _host(headers.get("host", "")) not in self._allowed_hosts:
+        host = _host(headers.get("host", ""))
+        if host not in self._allowed_hosts and not _is_address(host):
             detail = "The Host header names another machine: add its name to the allowed hosts."
             await problem(400, detail)(scope, receive, protected)
         else:
@@ -49,6 +51,18 @@ def _host(header: str) -> str:
     bracket = header.rfind("]")  # an IPv6 address has colons of its own
     colon = header.rfind(":")
     return (header[:colon] if colon > bracket else header).lower()
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether the Host is an IP address: no name, so no DNS server could have bound it anew.
+
+    Probes and scrapers of a cluster call a pod by its address, which nobody knows beforehand.
+    """
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _declared(headers: Headers) -> int:

@@ -253,11 +253,16 @@ def test_other_methods_and_addresses_are_problems(
     assert b"script" not in answer.body
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "", "127.0.0.1.evil"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "", "127.0.0.1.evil", "[evil]"])
 def test_a_foreign_host_name_is_refused(client: Client, host: str) -> None:
     answer = client.send(deliver(alias_event(), host=host))
     assert answer.status == 400
     assert b"evil" not in answer.body
+
+
+@pytest.mark.parametrize("host", ["10.244.1.7:8080", "192.0.2.1", "[2001:db8::7]:8080"])
+def test_an_address_is_no_name_that_could_be_bound_anew(client: Client, host: str) -> None:
+    assert client.send(deliver(alias_event(), host=host)).status == 202
 
 
 @pytest.mark.parametrize("host", ["LOCALHOST", "[::1]:8080", "[::1]", "127.0.0.1"])
