@@ -18,6 +18,7 @@ _FACTORS = (
     | {f"{letter}i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", start=1)}
 )
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LONGEST_SUBDOMAIN = 253
 _WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -92,4 +93,14 @@ def require_variable(name: str) -> str:
     owner = "Laurel" if name.startswith("LAUREL_") else RESERVED_ENV.get(name)
     if owner is not None:
         raise InvalidReferenceError(f"{name} is set by {owner}: choose another name")
+    return name
+
+
+def require_namespace(name: str) -> str:
+    """Return ``name`` if a namespace can have it, else raise."""
+    if not _LABEL.fullmatch(name):
+        raise InvalidReferenceError(
+            f"{name[:80]!r} is no name of a namespace: use a DNS label (lower-case letters, "
+            "digits, -)"
+        )
     return name

@@ -9,19 +9,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
 
 from pipeline.domain.plan import Plan
+from pipeline.settings.cluster import unfit
 from pipeline.settings.fields import Section, from_folder
 from pipeline.settings.sections import (
     HistorySettings,
-    MetricsSettings,
     MlflowSettings,
     RegistrySettings,
     ServerSettings,
-    ServingSettings,
     SigningSettings,
     WebhookSettings,
     WorkerSettings,
 )
 from pipeline.settings.services import ServiceSettings
+from pipeline.settings.serving import MetricsSettings, ServingSettings
 
 __all__ = ["SHORT", "ServiceSettings", "Settings"]
 
@@ -72,6 +72,12 @@ class Settings(Section):
         names = [service.name for service in self.services]
         if len(set(names)) != len(names):
             raise ValueError("services: each name may stand once")
+        return self
+
+    @model_validator(mode="after")
+    def _fitting_the_target(self) -> "Settings":
+        for why in unfit(self.serving, self.metrics, self.registry, self.services):
+            raise ValueError(why)
         return self
 
     def plans(self) -> dict[str, Plan]:

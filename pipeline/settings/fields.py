@@ -28,6 +28,16 @@ def duration(text: object) -> object:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def whole_seconds(text: object) -> object:
+    """Read a duration that is a whole number of seconds, as Kubernetes counts them."""
+    number = duration(text)
+    if isinstance(number, float):
+        if not number.is_integer():
+            raise ValueError(f"{text!r} is no whole number of seconds")
+        return int(number)
+    return number
+
+
 def size(text: object) -> object:
     """Read ``500MB``, ``50GB`` or ``1TB``, and ``KiB`` to ``TiB``, as bytes; numbers are bytes."""
     if not isinstance(text, str):
@@ -53,6 +63,8 @@ def from_folder(url: str, scheme: str, info: ValidationInfo) -> str:
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(gt=0)]
 """A duration: ``30s``, or a number of seconds."""
+WholeSeconds = Annotated[int, BeforeValidator(whole_seconds), Field(ge=0)]
+"""A duration of whole seconds."""
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=0)]
 """A size: ``50GB``, or a number of bytes."""
 LocalPath = Annotated[Path, AfterValidator(_from_folder)]

@@ -80,7 +80,8 @@ def _one(fault: dict[str, Any]) -> str:
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], _keys(fault["loc"]), n=1)
         return f"{where}: unknown key" + (f", did you mean {near[0]}?" if near else "")
-    return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+    message: str = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def _keys(location: tuple[str | int, ...]) -> list[str]:

@@ -1,7 +1,7 @@
 """The neighbours and the process: everything in laurel.yaml but the services."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
@@ -84,26 +84,6 @@ class SigningSettings(Section):
     """A file that holds the password, where the variable is not set."""
     builder: str = "https://laurel.dev/builder/local"
     """Name of this deployment in provenance: one per trust boundary."""
-
-
-class ServingSettings(Section):
-    """What images are deployed to."""
-
-    target: Literal["local"] = "local"
-    """``local``: model servers on this machine behind Envoy."""
-    port: int = Field(default=8081, ge=1, le=65535)
-    """Envoy's port; the service is chosen by the Host header."""
-    state: LocalPath = Path("serving")
-    """Folder for routes, process records and server output."""
-    isolation: Literal["namespaces", "none"] = "namespaces"
-    """``none`` runs model code as an ordinary process: for a trusted demonstration only."""
-
-
-class MetricsSettings(Section):
-    """Where the analysis reads request counts."""
-
-    source: Literal["envoy"] = "envoy"
-    """``envoy``: the front's own statistics."""
 
 
 class ServerSettings(Section):

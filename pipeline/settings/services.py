@@ -4,14 +4,26 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.domain.plan import AnalysisPlan, CanaryPlan, EnvVar, NoData, OnReturn, Plan
+from pipeline.domain.plan import AnalysisPlan, CanaryPlan, OnReturn, Plan
+from pipeline.domain.pods import Drift, PodPlan
 from pipeline.domain.references import (
     BaseRef,
     model_slug,
     require_repository,
     require_service_name,
 )
-from pipeline.settings.fields import Seconds, Section
+from pipeline.settings.canary import AnalysisSettings, CanarySettings
+from pipeline.settings.fields import Section, WholeSeconds
+from pipeline.settings.pods import (
+    EnvSettings,
+    LabelKey,
+    LabelValue,
+    ObjectName,
+    ProbeSettings,
+    ReplicasSettings,
+    ResourcesSettings,
+    RollbackSettings,
+)
 from pipeline.settings.sections import RegistrySettings
 
 
@@ -21,70 +33,11 @@ def _base(text: str) -> str:
     return text
 
 
-class EnvSettings(Section):
-    """One variable of the model's server."""
-
-    name: str
-    """The variable."""
-    value: str | None = None
-    """Its value; a secret is never written here."""
-
-
 class RequireSettings(Section):
     """What a version must have before it is promoted."""
 
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags of the MLflow version with the value each must have."""
-
-
-class CanarySettings(Section):
-    """How traffic moves to a new version."""
-
-    steps: tuple[Annotated[int, Field(ge=1, le=99)], ...] = (10, 25, 50)
-    """Rising percentages of traffic."""
-    interval: Seconds = 60.0
-    """How long each step lasts at least."""
-    min_samples: int = Field(default=200, ge=1)
-    """Requests the canary must have answered in each step."""
-    no_data: NoData = NoData.HOLD
-    """What happens where there were fewer: ``hold``, ``fail`` or ``pass``."""
-    deadline: Seconds = 86400.0
-    """How long one step may last at most."""
-    look_every: Seconds = 5.0
-    """How often request counts are judged."""
-
-    @model_validator(mode="after")
-    def _rising(self) -> "CanarySettings":
-        if list(self.steps) != sorted(set(self.steps)):
-            raise ValueError(f"steps {list(self.steps)} must rise")
-        return self
-
-
-class ErrorLimit(Section):
-    """How many more requests may fail."""
-
-    max_increase: float = Field(default=0.01, gt=0, lt=1)
-    """Share of requests above stable's."""
-
-
-class SlowLimit(Section):
-    """How many more requests may be slow."""
-
-    above: float = Field(default=1.3, gt=1)
-    """A request is slow above this many times stable's p95."""
-    max_increase: float = Field(default=0.05, gt=0, lt=1)
-    """Share of requests above stable's."""
-
-
-class AnalysisSettings(Section):
-    """How the canary is judged."""
-
-    errors: ErrorLimit = ErrorLimit()
-    """Failed requests: 5xx, timeouts, refused connections."""
-    slow: SlowLimit = SlowLimit()
-    """Slow requests."""
-    confidence: float = Field(default=0.99, gt=0.5, lt=1)
-    """1 - alpha, over all metrics and looks of one canary."""
 
 
 class ServiceSettings(Section):
@@ -121,6 +74,39 @@ class ServiceSettings(Section):
     """How the canary is judged."""
     on_return: OnReturn = OnReturn.ROLLBACK
     """An alias that returns to a version served before: ``rollback`` at once, or ``canary``."""
+    resources: ResourcesSettings = ResourcesSettings()
+    """What a pod needs; this and what follows is for Kubernetes, and nothing on this machine."""
+    accelerators: dict[LabelKey, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Accelerators of each pod, by the resource that its vendor names: ``{nvidia.com/gpu: 1}``."""
+    service_account: ObjectName | None = None
+    """The pods' account; it gets no token of the API server in a service that Laurel creates."""
+    pull_secrets: tuple[ObjectName, ...] = ()
+    """Secrets that nodes pull the image with."""
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    """Labels of the nodes to run on; needs Knative's flag ``kubernetes.podspec-nodeselector``."""
+    probe: ProbeSettings | None = None
+    """How a pod is asked whether it is ready."""
+    timeout: Annotated[WholeSeconds, Field(ge=1)] | None = None
+    """How long one request may take, up to ``serving.max_timeout``; default: the cluster's."""
+    progress_deadline: Annotated[WholeSeconds, Field(ge=1)] | None = None
+    """How long a revision may take until its pods are ready; default in a new service: 10 min."""
+    replicas: ReplicasSettings = ReplicasSettings()
+    """How many pods."""
+    adopt: bool = False
+    """Whether an InferenceService that Laurel did not make is taken over; the refusal without it
+    shows what would change."""
+    drift: Drift = Drift.REPORT
+    """When somebody edits image or percent by hand: ``report`` it, ``heal`` it by putting it back,
+    or ``adopt`` an image that was put there."""
+    rollback: RollbackSettings = RollbackSettings()
+    """What a rollback finds."""
+
+    @model_validator(mode="after")
+    def _each_variable_once(self) -> "ServiceSettings":
+        names = [variable.name for variable in self.env]
+        if len(set(names)) != len(names):
+            raise ValueError("env: each variable may stand once")
+        return self
 
     def plan(self, default_workspace: str, registry: RegistrySettings, builder: str) -> Plan:
         """Write the service as the value that its promotions keep."""
@@ -137,7 +123,8 @@ class ServiceSettings(Section):
             repository=registry.repository(self.repository or model_slug(self.model)),
             copy_from=registry.repository(self.copy_from) if self.copy_from else "",
             required_tags=dict(self.require.tags),
-            env=tuple(EnvVar(variable.name, variable.value) for variable in self.env),
+            env=tuple(variable.variable() for variable in self.env),
+            pods=self._pods(),
             canary=CanaryPlan(**self.canary.model_dump()),
             analysis=AnalysisPlan(
                 errors_max_increase=self.analysis.errors.max_increase,
@@ -146,4 +133,23 @@ class ServiceSettings(Section):
                 confidence=self.analysis.confidence,
             ),
             on_return=self.on_return,
+        )
+
+    def _pods(self) -> PodPlan:
+        requests, limits = self.resources.amounts()
+        accelerators = {name: str(count) for name, count in self.accelerators.items()}
+        return PodPlan(
+            requests={**requests, **accelerators},
+            limits={**limits, **accelerators},
+            service_account=self.service_account or "",
+            pull_secrets=self.pull_secrets,
+            node_selector=dict(self.node_selector),
+            probe=self.probe.probe() if self.probe else None,
+            timeout=self.timeout,
+            progress_deadline=self.progress_deadline,
+            min_replicas=self.replicas.min,
+            max_replicas=self.replicas.max,
+            keep_warm=self.rollback.keep_warm,
+            adopt=self.adopt,
+            drift=self.drift,
         )
