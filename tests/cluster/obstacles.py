@@ -1,0 +1,101 @@
+"""What gets into the way: parts that stop or die, and a cluster that says no."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tests.cluster.stack.api import Api, Object
+from tests.cluster.stack.parts import Parts
+
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_LOOK = 0.05
+_PATIENCE = 30.0
+_PROBE = "is-the-policy-known"
+_IS_PROBE = f"object.metadata.name == '{_PROBE}'"
+_PROBED = {
+    "apiGroups": [""],
+    "apiVersions": ["v1"],
+    "resources": ["configmaps"],
+    "operations": ["CREATE"],
+    "resourceNames": [_PROBE],
+}
+
+
+@contextmanager
+def stopped(parts: Parts, name: str) -> Iterator[None]:
+    """Have a part hang: it answers nobody, and its connections stay open."""
+    parts.signal(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        parts.signal(name, signal.SIGCONT)
+
+
+@contextmanager
+def killed(parts: Parts, name: str) -> Iterator[None]:
+    """Have a part away: connections to it are refused; afterwards it is started anew."""
+    parts.kill(name)
+    try:
+        yield
+    finally:
+        parts.start_again(name)
+
+
+@contextmanager
+def denied(
+    api: Api,
+    name: str,
+    kind: tuple[str, str, str],
+    message: str,
+    *,
+    namespace: str,
+    unless: str = "false",
+    operations: Sequence[str] = ("CREATE",),
+) -> Iterator[None]:
+    """Refuse objects by policy, as a signature verifier would; by default all of a kind.
+
+    ``kind`` is group, version and plural; ``unless`` is CEL about ``object``. It begins once the
+    API server does refuse: an admission policy takes a moment to be known.
+    """
+    group, version, plural = kind
+    rule = {"apiGroups": [group], "apiVersions": [version], "resources": [plural]}
+    here = {"kubernetes.io/metadata.name": namespace}
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": here},
+            "resourceRules": [{**rule, "operations": list(operations)}, _PROBED],
+        },
+        "validations": [
+            {"expression": f"!({_IS_PROBE})", "message": "this policy is known"},
+            {"expression": f"{_IS_PROBE} || ({unless})", "message": message},
+        ],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+    places = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    try:
+        for place, said in zip(places, (spec, binding), strict=True):
+            api.create(f"{_ADMISSION}/{place}", {"metadata": {"name": name}, "spec": said})
+        _wait(api, namespace, refused=True)
+        yield
+    finally:
+        for place in reversed(places):
+            api.delete(f"{_ADMISSION}/{place}/{name}")
+        _wait(api, namespace, refused=False)
+
+
+def _wait(api: Api, namespace: str, *, refused: bool) -> None:
+    """Try to create what every policy of ours refuses, without creating it."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps?dryRun=All"
+    probe: Object = {"metadata": {"name": _PROBE}}
+    deadline = time.monotonic() + _PATIENCE
+    while (api.call("POST", path, probe)[0] == 422) is not refused:
+        assert time.monotonic() < deadline, "the admission policy is still not known"
+        time.sleep(_LOOK)
+
+
+def quota(api: Api, namespace: str, **hard: str) -> None:
+    """Limit what a namespace may hold; remove it by its name, ``limit``."""
+    manifest = {"metadata": {"name": "limit"}, "spec": {"hard": hard}}
+    api.create(f"/api/v1/namespaces/{namespace}/resourcequotas", manifest)

@@ -1,0 +1,3 @@
+module laurel/cluster
+
+go 1.26
