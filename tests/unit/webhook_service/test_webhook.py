@@ -253,7 +253,9 @@ def test_other_methods_and_addresses_are_problems(
     assert b"script" not in answer.body
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "", "127.0.0.1.evil", "[evil]"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "", "127.0.0.1.evil", "[evil]"]
+)
 def test_a_foreign_host_name_is_refused(client: Client, host: str) -> None:
     answer = client.send(deliver(alias_event(), host=host))
     assert answer.status == 400
