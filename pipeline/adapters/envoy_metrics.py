@@ -4,20 +4,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from pipeline.domain.envoy import COMPLETED, FAILED
 from pipeline.domain.serving import RequestTotals
 from pipeline.errors import UnavailableError
 from pipeline.local.front import Front
 from pipeline.local.xds import revision_of
 
-_COUNTERS = {"upstream_rq_completed": "completed", "upstream_rq_5xx": "failed"}
+_COUNTERS = {COMPLETED: "completed", FAILED: "failed"}
 
 
 class EnvoyMetrics:
     """Counters per revision since the Envoy that runs now was started.
 
-    ``completed`` is ``upstream_rq_completed`` and ``failed`` is ``upstream_rq_5xx``: a refused
-    connection, a reset and a timeout count in both, and in ``upstream_rq_total`` they do not all.
-    Latencies follow the counters by up to 0.2 s, and leave out requests that found no connection.
+    Latencies follow the counters by up to 0.2 s; what counts is said in ``pipeline.domain.envoy``.
     """
 
     def __init__(self, front: Front) -> None:
@@ -41,8 +40,8 @@ def _changes(said: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for histogram in stat.get("histograms", ()):
             buckets = tuple((b["upper_bound"], b["cumulative"]) for b in histogram["buckets"])
             yield _revision_and_statistic(histogram["name"])[0], {"buckets": buckets}
-        if "value" in stat:
-            revision, statistic = _revision_and_statistic(stat["name"])
+        revision, statistic = _revision_and_statistic(stat.get("name", ""))
+        if statistic in _COUNTERS:
             yield revision, {_COUNTERS[statistic]: stat["value"]}
 
 

@@ -60,6 +60,15 @@ class ServiceState:
         return self.stable is not None and self.stable.image == image
 
 
+def is_failure(status: str) -> bool:
+    """Tell whether an answer counts as failed: by its code, ``503``, or its class, ``5xx``, ``5``.
+
+    What never reached the model counts too, for its proxies answer 502, 503 or 504 then; a 4xx is
+    the caller's mistake.
+    """
+    return status.startswith("5")
+
+
 @dataclass(frozen=True, slots=True)
 class RequestTotals:
     """Counters of one series (one pod, one Envoy cluster) since that series began.

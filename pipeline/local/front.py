@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline.domain.envoy import statistics_filter
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.image.blob_file import sync_folder
 from pipeline.local import xds
@@ -116,7 +117,7 @@ class Front:
 
     def statistics(self, revisions: set[str]) -> dict[str, Any]:
         """Read the request statistics of these revisions, histograms cumulative."""
-        chosen = xds.statistics_filter(revisions)
+        chosen = statistics_filter(map(xds.cluster_name, revisions))
         return self._ask(f"/stats?format=json&histogram_buckets=cumulative&filter={quote(chosen)}")
 
     def _command(self) -> Command:

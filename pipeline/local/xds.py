@@ -4,7 +4,6 @@ Clusters are named ``local/<revision>``, as Kourier names them ``<namespace>/<re
 one reader understands both statistics.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +167,3 @@ def _share(revision: str, percent: int) -> dict[str, Any]:
         "weight": percent,
         "response_headers_to_add": [{**header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
     }
-
-
-def statistics_filter(revisions: Iterable[str]) -> str:
-    """Write the regular expression that selects these revisions' request statistics."""
-    names = "|".join(sorted(revisions))  # DNS labels and digits: nothing to escape
-    return rf"^cluster\.{_PREFIX}({names})\.upstream_rq_(completed|5xx|time)$"
