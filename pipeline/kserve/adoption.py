@@ -194,7 +194,8 @@ def _shown(isvc: Json) -> list[str]:
     """Write what a person would, without Laurel's own notes of how to go back."""
     notes = {key: said for key, said in annotations_of(isvc).items() if key != UNDO}
     shown = {"metadata": {"annotations": notes}, "spec": isvc["spec"]}
-    return str(yaml.safe_dump(shown, sort_keys=True, width=200)).splitlines()
+    text: str = yaml.safe_dump(shown, sort_keys=True, width=200, allow_unicode=True)
+    return text.splitlines()
 
 
 def _source(predictor: Json, model: Json) -> str:

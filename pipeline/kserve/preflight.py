@@ -45,8 +45,8 @@ def objection(cluster: Cluster, plan: Plan, smoke: Cluster | None = None) -> str
 
 
 def advice(message: str) -> str:
-    """Say what to do about a refusal of Knative's that is known; ``""`` about any other."""
-    return next((fix for words, fix in _ADVICE.items() if re.search(words, message)), "")
+    """Say what to do about refusals of Knative's that are known; ``""`` about any other."""
+    return "; ".join(fix for words, fix in _ADVICE.items() if re.search(words, message))
 
 
 def _objections(cluster: Cluster, plan: Plan, smoke: Cluster | None) -> Iterator[str]:

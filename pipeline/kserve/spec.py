@@ -124,8 +124,9 @@ def own(isvc: Json, plan: Plan, image: str) -> None:
 
 
 def remembering(before: Json, after: Json) -> Json:
-    """Note on ``after`` what it replaces of ``before``."""
-    put(after, ("annotations", UNDO), _compact(_replaced(before, after)))
+    """Note on ``after`` what it replaces of ``before``, if anything."""
+    if after != before:
+        put(after, ("annotations", UNDO), _compact(_replaced(before, after)))
     return after
 
 
