@@ -27,6 +27,8 @@ FIELDS = "laurel.dev/fields"
 """JSON pointers to what laurel.yaml set here last, so that it can be taken out again."""
 UNDO = "laurel.dev/undo"
 """What the change in flight replaced, as JSON; absent without one."""
+MADE = "laurel.dev/made"
+"""Stands on what Laurel created, from the beginning and for ever, so it needs no shield."""
 
 SHIELDED = (SEQUENCE, DIGEST, CANARY, MODEL, CANARY_MODEL, PERCENT, HOLD, FIELDS, UNDO)
 _SHIELD = "see the InferenceService"

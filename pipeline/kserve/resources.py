@@ -18,6 +18,7 @@ class Resource:
 
 
 INFERENCE_SERVICES = Resource("serving.kserve.io", "v1beta1", "inferenceservices")
+KNATIVE_SERVICES = Resource("serving.knative.dev", "v1", "services")
 REVISIONS = Resource("serving.knative.dev", "v1", "revisions")
 PODS = Resource("", "v1", "pods")
 NAMESPACES = Resource("", "v1", "namespaces")

@@ -1,0 +1,37 @@
+"""KServe's memory of earlier rollouts, put right where it turned traffic away from stable (trap 7).
+
+When a revision is delayed or refused, KServe takes the split that is asked for as an order to roll
+back, and gives everything to the version before stable. What is remembered stands in ``/status``.
+"""
+
+from pipeline.kserve import patches
+from pipeline.kserve.inference import InferenceService
+from pipeline.kserve.recovery import runs_stable
+from pipeline.kserve.service import Service
+
+
+def keep_memory(service: Service, now: InferenceService) -> None:
+    """Correct what KServe calls rolled out where that is not stable, and a revision of it stands.
+
+    Only while a split is asked for: without one the newest ready revision has everything anyway.
+    """
+    if now.percent is not None and (found := standing(service, now)):
+        service.patch_status(patches.repaired(now, found))
+
+
+def standing(service: Service, now: InferenceService) -> str:
+    """Find a revision of stable that can take everything, where the one rolled out is none.
+
+    ``""`` where that one is, or there is no other among those that KServe names.
+    """
+    if not now.rolled_out or runs_stable(now, service.image(now.rolled_out)):
+        return ""
+    known = dict.fromkeys(
+        (now.ready, now.created, now.previous, *(share.revision for share in now.traffic))
+    )
+    for name in known:
+        if name and runs_stable(now, service.image(name)):
+            found = service.revision(name)
+            if found is not None and found.warm(now.need):
+                return name
+    return ""

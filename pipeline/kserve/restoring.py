@@ -1,0 +1,106 @@
+"""Giving stable everything back, from whatever state a service is in."""
+
+import time
+
+from pipeline.errors import ConflictError, UnavailableError
+from pipeline.kserve import patches
+from pipeline.kserve.inference import InferenceService
+from pipeline.kserve.memory import standing
+from pipeline.kserve.readiness import judged
+from pipeline.kserve.recovery import Act, Sight, asked, decide, runs_stable
+from pipeline.kserve.refusals import obstacle
+from pipeline.kserve.service import Service
+
+RESTORED_WITHIN = 120.0
+"""Seconds that one call waits for a fresh revision of stable; who calls it calls again."""
+_LOOK_AGAIN = 5.0
+"""Seconds after which everything is looked at anew: not all of it stands on what is watched."""
+
+
+def restore(service: Service, sequence: int) -> None:
+    """Ask for stable's image, wait until a revision of it can take everything, and clean up.
+
+    Raises
+    ------
+    UnavailableError
+        Where that is not so in time; stable's traffic stays where it is meanwhile.
+
+    """
+
+    def step(now: InferenceService | None) -> bool | None:
+        if now is None or not now.ours:
+            return True
+        service.admit(now, sequence)
+        try:
+            return None if now.leaving else act(service, sight(service, now), sequence)
+        except ConflictError:  # it changed: the watch brings it as it is now
+            return None
+
+    end = time.monotonic() + RESTORED_WITHIN
+    while (left := end - time.monotonic()) > 0:
+        if service.until(step, seconds=min(left, _LOOK_AGAIN)):
+            return
+    raise UnavailableError(
+        "give stable everything back", service.name, f"{_why(service)}; look again"
+    )
+
+
+def act(service: Service, seen: Sight, sequence: int) -> bool | None:
+    """Take the next step; true where there is none left."""
+    now = seen.now
+    match decide(seen):
+        case Act.DONE:
+            return True
+        case Act.WAIT:
+            return None
+        case Act.REMOVE:
+            service.remove()
+        case Act.REPAIR:
+            service.patch_status(patches.repaired(now, seen.standing))
+        case Act.DEFEND:
+            service.patch_status(patches.defended(now))
+        case Act.ABORT:
+            service.patch(patches.aborted(now, sequence, removing=False))
+        case Act.WITHDRAW:
+            service.patch(patches.aborted(now, sequence, removing=True))
+        case Act.RETREAT:
+            service.patch(patches.stepped(now, 0, sequence))
+        case Act.CLEAN:
+            service.patch(patches.cleaned(now, sequence))
+    return None
+
+
+def sight(service: Service, now: InferenceService) -> Sight:
+    """Read what decides of a service's revisions, and no more than that."""
+    created = service.image(now.created) if now.created else ""
+    rolled_out = service.image(now.rolled_out) if now.rolled_out else ""
+    ending = asked(now) and now.percent is not None and now.created == now.ready
+    return Sight(
+        now=now,
+        created=created,
+        rolled_out=rolled_out,
+        able=ending and now.created != now.rolled_out and _able(service, now),
+        standing=standing(service, now),
+        strange=any(
+            not runs_stable(now, service.image(name))
+            for name, share in now.shares().items()
+            if share
+        ),
+        final=ending and now.created == now.rolled_out and service.final(now),
+    )
+
+
+def _able(service: Service, now: InferenceService) -> bool:
+    found = service.revision(now.created)
+    return found is not None and (found.warm(now.need) or (found.asleep and not now.min_replicas))
+
+
+def _why(service: Service) -> str:
+    now = service.read()
+    if now is None:
+        return "it is there no more"
+    if said := obstacle(now):
+        return said
+    found = service.revision(now.created)
+    detail = judged(service, now, found)[1] if found is not None else ""
+    return f"a fresh revision of stable is not ready: {detail or 'its traffic is not routed yet'}"

@@ -1,0 +1,93 @@
+"""What Knative makes of an InferenceService, as values: its service, and its revisions."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from pipeline.kserve.fields import CONTAINER
+from pipeline.kserve.inference import Condition, InferenceService, conditions
+from pipeline.kserve.json_patch import Json
+
+_PASSING = frozenset({"NotOwned", "Deploying", ""})
+"""Reasons with which a revision is False for a moment after it was made."""
+_ASLEEP = frozenset({"NoTraffic", "Inactive"})
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision at one moment; ``replicas`` are its ready pods, ``wanted`` those it should have.
+
+    ``Ready`` says that its pods were ready once; that they are not any more, only ``replicas`` does
+    (testbed.md trap C).
+    """
+
+    name: str
+    image: str
+    ready: Condition
+    active: Condition
+    replicas: int
+    wanted: int
+
+    @classmethod
+    def parse(cls, raw: Json) -> Self:
+        """Read what the API server gave."""
+        status, said = raw.get("status") or {}, conditions(raw)
+        return cls(
+            name=str(raw.get("metadata", {}).get("name", "")),
+            image=_image(raw.get("spec", {})),
+            ready=said.get("Ready", Condition()),
+            active=said.get("Active", Condition()),
+            replicas=int(status.get("actualReplicas") or 0),
+            wanted=int(status.get("desiredReplicas") or 0),
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether Knative gave it up."""
+        return self.ready.false and self.ready.reason not in _PASSING
+
+    @property
+    def asleep(self) -> bool:
+        """Tell whether it was ready and has no pods because nobody asked for any."""
+        return self.ready.true and self.active.false and self.active.reason in _ASLEEP
+
+    def warm(self, need: int) -> bool:
+        """Tell whether it can take traffic at once, with this many pods."""
+        return self.ready.true and self.replicas >= need
+
+
+@dataclass(frozen=True, slots=True)
+class KnativeService:
+    """The Knative service that KServe keeps; ``split`` is whether it gives the newest 0 %."""
+
+    image: str
+    split: bool
+    created: str
+    reconciled: bool
+
+    @classmethod
+    def parse(cls, raw: Json) -> Self:
+        """Read what the API server gave."""
+        spec, status = raw.get("spec", {}), raw.get("status") or {}
+        known = status.get("observedGeneration") == raw.get("metadata", {}).get("generation")
+        made = conditions(raw).get("ConfigurationsReady", Condition())
+        return cls(
+            image=_image(spec.get("template", {}).get("spec", {})),
+            split=any(
+                share.get("latestRevision") is True and share.get("percent") == 0
+                for share in spec.get("traffic") or ()
+            ),
+            created=str(status.get("latestCreatedRevisionName") or ""),
+            reconciled=known and made.status != "Unknown",
+        )
+
+    def made(self, now: InferenceService) -> bool:
+        """Tell whether all was made of what an InferenceService asks for."""
+        same = self.image == now.image and self.split == (now.percent == 0)
+        return self.reconciled and same and self.created == now.created
+
+
+def _image(spec: Json) -> str:
+    """Read the model container's image."""
+    containers = spec.get("containers") or [{}]
+    named = (one for one in containers if one.get("name") == CONTAINER)
+    return str(next(named, containers[0]).get("image") or "")
