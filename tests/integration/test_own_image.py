@@ -106,7 +106,7 @@ def test_what_laurel_calls_is_in_it(own: Own) -> None:
         assert (environment / program).stat().st_mode & 0o111, program
     compiled = f"pipeline/__pycache__/wiring.{sys.implementation.cache_tag}.pyc"
     content = (environment / compiled).read_bytes()
-    assert b"/opt/laurel/env/pipeline/wiring.py" in content
+    assert b"/opt/laurel/env/pipeline/wiring/__init__.py" in content
     assert str(ROOT).encode() not in content
 
 

@@ -83,7 +83,9 @@ def test_a_secret_is_neither_empty_nor_endless(tmp_path: Path, content: str) -> 
 def test_where_model_code_cannot_be_isolated_nothing_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiring, "why_no_isolation", lambda: "user namespaces are switched off")
+    monkeypatch.setattr(
+        wiring.serving, "why_no_isolation", lambda: "user namespaces are switched off"
+    )
     found = settings(tmp_path)
     ledger = wiring.open_ledger(found)
     with pytest.raises(ConfigurationError, match="switched off; run as root, allow user"):

@@ -1,50 +1,38 @@
-"""Settings to adapters: the only place that names them. Nothing is decided or started here."""
+"""Settings to adapters: the only place that names them. Nothing is decided or started here.
+
+::
+
+    images.py   where images go, and what makes them
+    serving.py  what they are deployed to, tried in and counted with
+"""
 
 import hashlib
-import os
-import sys
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.adapters.bases import Bases
-from pipeline.adapters.cache_limit import CacheLimit
 from pipeline.adapters.cosign_signer import KeyFileSigner
-from pipeline.adapters.docker_builder import DockerBuilder
-from pipeline.adapters.envoy_metrics import EnvoyMetrics
-from pipeline.adapters.host_base import HostBase
-from pipeline.adapters.image_base import ImageBase
-from pipeline.adapters.layer_builder import LayerBuilder
-from pipeline.adapters.layer_store import LayerStore
-from pipeline.adapters.layout_registry import LayoutRegistry
-from pipeline.adapters.local_runner import LocalRunner
-from pipeline.adapters.local_serving import LocalServing
-from pipeline.adapters.lock_environments import LockEnvironments
 from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
-from pipeline.adapters.own_package import own_files
-from pipeline.adapters.registries import Registries
 from pipeline.adapters.remembered_locks import RememberedLocks
-from pipeline.adapters.remote_registry import RemoteRegistry
 from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
-from pipeline.distribution.credentials import Credentials as RegistryLogins
-from pipeline.distribution.transport import Transport
-from pipeline.domain.content import File
 from pipeline.domain.policy import TrustPolicy
-from pipeline.errors import ConfigurationError
-from pipeline.local.front import Front
-from pipeline.local.processes import why_no_isolation
-from pipeline.local.rootfs import RootfsCache
-from pipeline.local.supervisor import Supervisor
-from pipeline.ports import Clock, ImageBuilder, ImageRegistry, LockResolver
+from pipeline.ports import Clock, ServingTarget
 from pipeline.settings import Settings
 from pipeline.settings.secrets import key_password, read_secret, revealed
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
+from pipeline.wiring.images import (
+    cache_folder,
+    cache_limit,
+    image_builder,
+    open_images,
+    open_layout,
+    own_image_tools,
+)
+from pipeline.wiring.serving import build_serving, local_target, target_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -54,6 +42,23 @@ if TYPE_CHECKING:
     from pipeline.promote import Tools
     from pipeline.worker import Worker
 
+__all__ = [
+    "build_receiver",
+    "build_survey",
+    "build_target",
+    "build_tools",
+    "build_worker",
+    "cache_folder",
+    "cache_limit",
+    "local_target",
+    "open_images",
+    "open_layout",
+    "open_ledger",
+    "own_image_tools",
+    "signer",
+    "trust_policy",
+]
+
 
 def open_ledger(settings: Settings) -> "Ledger":
     """Open the ledger and bring its schema to the newest version."""
@@ -62,18 +67,6 @@ def open_ledger(settings: Settings) -> "Ledger":
     ledger = Ledger(settings.ledger)
     ledger.migrate()
     return ledger
-
-
-def open_images(settings: Settings) -> ImageRegistry:
-    """Open the image registry; beside a layout, repositories that name a host are there."""
-    layout, remote = open_layout(settings), _remote(settings)
-    return remote if layout is None else Registries(layout, remote)
-
-
-def open_layout(settings: Settings) -> LayoutRegistry | None:
-    """Open the image layout, where images go into one."""
-    folder = settings.registry.folder
-    return None if folder is None else LayoutRegistry(folder)
 
 
 def signer(settings: Settings) -> KeyFileSigner:
@@ -91,9 +84,9 @@ def trust_policy(settings: Settings) -> TrustPolicy:
     return TrustPolicy(keys, settings.signing.builder, settings.mlflow.url)
 
 
-def build_target(settings: Settings) -> LocalServing:
+def build_target(settings: Settings) -> ServingTarget:
     """Make the serving target."""
-    return _local(settings, open_images(settings))[0]
+    return target_of(settings, open_images(settings))
 
 
 def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
@@ -107,29 +100,22 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
     """
     from pipeline.promote import Tools  # noqa: PLC0415 - a receiver needs no engine, nor do they
 
-    isolated = settings.serving.isolation == "namespaces"
-    if isolated and (why := why_no_isolation()) is not None:
-        raise ConfigurationError(
-            f"model code cannot be isolated here: {why}; run as root, allow user namespaces, or "
-            "set serving.isolation: none where every model is trusted"
-        )
     clock = clock or SystemClock()
     images = open_images(settings)
-    target, front, rootfs = _local(settings, images)
+    serving = build_serving(settings, images)
     mlflow = _mlflow(settings)
-    store = LayerStore(cache_folder(settings) / "layers")
     resolver = RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
     return Tools(
         models=MlflowRegistry(mlflow),
         artifacts=MlflowArtifacts(mlflow),
         resolver=resolver,
-        builder=_builder(settings, resolver, store),
+        builder=image_builder(settings, resolver),
         images=images,
-        runner=LocalRunner(rootfs, isolated=isolated),
+        runner=serving.runner,
         signer=signer(settings),
         policy=trust_policy(settings),
-        target=target,
-        metrics=EnvoyMetrics(front),
+        target=serving.target,
+        metrics=serving.metrics,
         clock=clock,
     )
 
@@ -152,11 +138,6 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
         poll=settings.worker.poll,
         tidy=cache_limit(settings).tidy,
     )
-
-
-def cache_limit(settings: Settings) -> CacheLimit:
-    """Bound the local caches as the settings say."""
-    return CacheLimit(cache_folder(settings), settings.worker.cache_limit)
 
 
 def build_survey(settings: Settings, ledger: "Ledger") -> "Survey":
@@ -203,51 +184,6 @@ def _names(server: ServerSettings) -> frozenset[str]:
     """List the Host headers that mean this server; IPv6 addresses stand in brackets there."""
     host = f"[{server.host}]" if ":" in server.host else server.host
     return frozenset({"localhost", "127.0.0.1", "[::1]", host.lower(), *server.allowed_hosts})
-
-
-def cache_folder(settings: Settings) -> Path:
-    """Name the folder of layers and unpacked images that every ledger of this user shares."""
-    if settings.worker.cache is not None:
-        return settings.worker.cache
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "laurel"
-
-
-def _local(settings: Settings, images: ImageRegistry) -> tuple[LocalServing, Front, RootfsCache]:
-    front = Front(settings.serving.state, port=settings.serving.port)
-    rootfs = RootfsCache(cache_folder(settings) / "unpacked", images)
-    isolated = settings.serving.isolation == "namespaces"
-    return LocalServing(Supervisor(front, rootfs, isolated=isolated), front, rootfs), front, rootfs
-
-
-def own_image_tools(
-    settings: Settings,
-) -> tuple[ImageBuilder, Callable[[Path], tuple[File, ...]]]:
-    """Lend what makes Laurel's own image: its layers, and this installation as files."""
-    store = LayerStore(cache_folder(settings) / "layers")
-    builder = LayerBuilder(_bases(settings, store), LockEnvironments(UvResolver(), store))
-    return builder, partial(own_files, python=Path(sys.executable))
-
-
-def _builder(settings: Settings, resolver: LockResolver, store: LayerStore) -> ImageBuilder:
-    bases = _bases(settings, store)
-    if settings.builder == "docker":
-        return DockerBuilder(bases, cache_folder(settings) / "docker")
-    return LayerBuilder(bases, LockEnvironments(resolver, store))
-
-
-def _bases(settings: Settings, store: LayerStore) -> Bases:
-    """Make what images stand on; where they go into a layout, foreign bases are fetched there."""
-    elsewhere = _remote(settings) if settings.registry.folder is not None else None
-    return Bases(HostBase(store), ImageBase(cache_folder(settings) / "bases", elsewhere))
-
-
-def _remote(settings: Settings) -> RemoteRegistry:
-    registry = settings.registry
-    transport = Transport(
-        RegistryLogins(), ca_file=registry.ca_file, plain_http=registry.plain_http
-    )
-    return RemoteRegistry(transport)
 
 
 def _mlflow(settings: Settings) -> MlflowRest:
