@@ -99,9 +99,9 @@ def _bytes(quantity: str) -> int:
     return int(str(size(f"{quantity}B")))
 
 
-@pytest.fixture
-def settings() -> Settings:
-    return load_settings(K8S / "base" / "laurel.yaml", {})
+@pytest.fixture(params=["base", "examples/mine"])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    return load_settings(K8S / request.param / "laurel.yaml", {})
 
 
 def test_its_settings_load_and_name_files_that_are_mounted(pod: Json, settings: Settings) -> None:
@@ -231,10 +231,14 @@ def test_a_virtual_service_never_splits() -> None:
 
 
 def test_every_file_is_used_by_a_kustomization_or_an_example() -> None:
-    used = {K8S / "base" / "laurel.yaml"}
+    used: set[Path] = set()
     for file in K8S.rglob("kustomization.yaml"):
         said = yaml.safe_load(file.read_text())
-        named = [*said["resources"], *(patch["path"] for patch in said.get("patches", ()))]
+        named = [
+            *said["resources"],
+            *(each["path"] for each in said.get("patches", ()) if "path" in each),
+        ]
+        named += [path for made in said.get("configMapGenerator", ()) for path in made["files"]]
         used |= {file, *((file.parent / name).resolve() for name in named)}
     there = {path for path in K8S.rglob("*") if path.is_file()}
     assert {path for path in there - used if path.parent != K8S / "examples"} == set()
