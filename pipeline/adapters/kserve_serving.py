@@ -39,14 +39,21 @@ class KServeServing:
     platforms
         What the cluster's nodes run. Not asked of the nodes, which takes a right over the whole
         cluster that Laurel does not want.
+    smoke
+        The namespace that images are tried in before, where that is done in pods.
 
     """
 
     def __init__(
-        self, cluster: Cluster, gateway: Gateway, platforms: Iterable[str] = ("linux/amd64",)
+        self,
+        cluster: Cluster,
+        gateway: Gateway,
+        platforms: Iterable[str] = ("linux/amd64",),
+        smoke: Cluster | None = None,
     ) -> None:
         self._cluster = cluster
         self._gateway = gateway
+        self._smoke = smoke
         self._platforms = frozenset(platforms)
 
     def platforms(self, service: str) -> frozenset[str]:  # noqa: ARG002 - the same for all
@@ -55,7 +62,7 @@ class KServeServing:
 
     def objection(self, plan: Plan) -> str | None:
         """Say in a clause, with the fix, why this service cannot be rolled out there at all."""
-        return objection(self._cluster, plan)
+        return objection(self._cluster, plan, self._smoke)
 
     def observe(self, service: str) -> ServiceState:
         """Read what serves now: the split that the gateway has."""

@@ -96,7 +96,7 @@ def down(asked: Asked, service: str | None) -> None:
     from pipeline import wiring
 
     settings = asked.settings()
-    target = wiring.build_target(settings)
+    target = wiring.build_local_target(settings)
     known = {each.name for each in settings.services}
     if service and service not in known and not target.observe(service).sequence:
         raise InvalidReferenceError(

@@ -10,6 +10,7 @@ from pipeline.kserve.cluster import Cluster
 from pipeline.kserve.resources import (
     EVENTS,
     INFERENCE_SERVICES,
+    KNATIVE_SERVICES,
     NAMESPACES,
     NETWORK_POLICIES,
     PODS,
@@ -59,9 +60,8 @@ RIGHTS = (
     Right("get", REVISIONS, "to read which image a revision has, and whether it is ready"),
     Right("list", REVISIONS, "to find what can be rolled back to"),
     Right("watch", REVISIONS, "to see a revision get ready"),
-    Right("get", PODS, "to read why a pod does not start"),
-    Right("list", PODS, "to find a revision's pods: conditions do not show an unready one"),
-    Right("watch", PODS, "to see a pod crash as it happens"),
+    Right("get", KNATIVE_SERVICES, "to know that no revision can still come"),
+    Right("list", PODS, "to see a revision's pods: conditions do not show an unready one"),
     Right("get", PODS, "to read a pod's last words", subresource="log"),
     Right("list", EVENTS, "to read why a pod is not scheduled, or its image not pulled"),
 )

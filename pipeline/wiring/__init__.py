@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.adapters.local_serving import LocalServing
 from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
 from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pipeline.worker import Worker
 
 __all__ = [
+    "build_local_target",
     "build_receiver",
     "build_survey",
     "build_target",
@@ -50,7 +52,6 @@ __all__ = [
     "build_worker",
     "cache_folder",
     "cache_limit",
-    "local_target",
     "open_images",
     "open_layout",
     "open_ledger",
@@ -87,6 +88,11 @@ def trust_policy(settings: Settings) -> TrustPolicy:
 def build_target(settings: Settings) -> ServingTarget:
     """Make the serving target."""
     return target_of(settings, open_images(settings))
+
+
+def build_local_target(settings: Settings) -> LocalServing:
+    """Make the target of this machine; ``ConfigurationError`` where services are elsewhere."""
+    return local_target(settings, open_images(settings))
 
 
 def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
