@@ -19,6 +19,7 @@
           NotFoundError              the subject does not exist
           ForbiddenError             credentials are missing or not enough (401, 403)
           RejectedError              the target's own policy says no: admission, a quota
+          DriftedError               a person changed it by hand while it was being changed
           StaleSequenceError         the target already carries a newer promotion
           CorruptedError             bytes differ from the digest that names them
 
@@ -119,6 +120,10 @@ class ForbiddenError(PermanentError):
 
 class RejectedError(PermanentError):
     """The target's own policy says no, admission or a quota; its words are in the message."""
+
+
+class DriftedError(PermanentError):
+    """Somebody changed a service by hand in the middle of a promotion; the message says what."""
 
 
 class StaleSequenceError(PermanentError):

@@ -41,6 +41,7 @@ from pipeline.steps.deploy import deploy
 from pipeline.steps.describe import describe
 from pipeline.steps.lock import lock
 from pipeline.steps.observe import observe
+from pipeline.steps.prove import prove
 from pipeline.steps.recall import recall, recorded, remember
 from pipeline.steps.resolve import read_alias, resolve
 from pipeline.steps.rollback import restore
@@ -61,6 +62,7 @@ STEPS = (
     ("verify", "all of it read back, against the trust policy"),
     ("attest_deployment", "a signed statement: this image, this service, this sequence"),
     ("deploy", "a revision at 0 %, ready"),
+    ("prove", "it answers the model's own example where it runs, before any traffic"),
     ("canary", "a rising share of real traffic, judged all the while"),
     ("complete", "100 %"),
     ("restore", "any bad end: stable takes everything back, first of all"),
@@ -183,9 +185,9 @@ def verify_anew(signed: SignedImage, run: Steps, tools: Tools) -> VerifiedImage:
 def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) -> str:
     """Put a verified image into traffic: as a judged canary, or at once where that was asked."""
     promotion, target = run.promotion, tools.target
-    before = run.fresh(observe, promotion.service, target=target)
-    run.record.know_image(verified, before)
-    if before.serves(verified.ref) and not run.record.began(deploy):
+    before = run.fresh(observe, verified, plan=promotion.plan, target=target)
+    run.record.know_image(verified, before.state)
+    if before.state.serves(verified.ref) and not run.record.began(deploy):
         return f"{promotion.service} already serves {verified.model}"
     run.fresh(
         attest_deployment,
@@ -205,12 +207,21 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         clock=tools.clock,
         journal=run.record,
         still_wanted=wanted,
+        at_once=at_once,
     )
     admitted: CanaryRevision | Analysis = revision
     if not at_once:
+        proven = run.long_step(
+            prove,
+            revision,
+            verified=verified,
+            target=target,
+            clock=run.clock,
+            journal=run.record,
+        )
         admitted = run.step(
             canary,
-            revision,
+            proven,
             plan=promotion.plan,
             sequence=promotion.sequence,
             target=target,

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from pipeline.domain.evidence import Broken, Refused, Stopped, Unknown
 from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion
 from pipeline.domain.references import Alias
-from pipeline.errors import LaurelError, TransientError, UnavailableError
+from pipeline.errors import LaurelError, RejectedError, TransientError, UnavailableError
 from pipeline.evidence_json import from_json, to_json, told
 from pipeline.interrupts import (
     Interrupted,
@@ -219,7 +219,7 @@ class Run:
             except Interrupted as interrupted:
                 return Stopped(interrupted.control)
             except LaurelError as error:
-                return Broken(str(error))
+                return _ended(error)
             except Exception as error:  # noqa: BLE001 - a fault of our own: it says so and ends
                 _log.exception("step %s broke", name)
                 return Broken(f"step {name} broke: {type(error).__name__}: {error}; see the log")
@@ -249,6 +249,11 @@ def unwrap(outcome: T | Refused | Stopped | Broken) -> T:
             raise Ended(Phase.ERRORED, reason)
         case _:
             return outcome
+
+
+def _ended(error: LaurelError) -> Refused | Broken:
+    """Tell a "no" of the target's own policy or quota from a fault that must be mended."""
+    return Refused(str(error)) if isinstance(error, RejectedError) else Broken(str(error))
 
 
 def _told(outcome: object) -> dict[str, Any]:

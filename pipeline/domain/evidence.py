@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.domain.promotion import Control
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
+from pipeline.domain.serving import ServiceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ class VerifiedImage:
 
     Only ``pipeline.steps.verify`` makes one, and never from a checkpoint (interfaces §8.16); what
     deploys takes nothing else. ``example`` is the request body that it answered when it was smoked,
-    as the provenance keeps it.
+    as the provenance keeps it; of one too large to be kept there is only ``example_digest``.
     """
 
     ref: ImageRef
@@ -193,6 +194,18 @@ class VerifiedImage:
     base_digest: Digest
     statements: tuple[str, ...]
     example: str | None = None
+    example_digest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a service serves before it is changed.
+
+    ``adopted`` tells, a line each, what becomes different of one that somebody else made.
+    """
+
+    state: ServiceState
+    adopted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +222,12 @@ class CanaryRevision:
 class ProvenRevision:
     """A revision that answered where it runs, before any traffic reached it.
 
-    ``answered`` is ``example`` or, where the image has none, ``ready``: what it was asked.
+    ``answered`` is ``example``, or ``ready`` where no example is known; ``why`` says why not.
     """
 
     revision: CanaryRevision
     answered: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.domain.canary import CanaryState
-from pipeline.domain.evidence import Analysis, CanaryRevision, Refused, Stopped, Unknown
+from pipeline.domain.evidence import (
+    Analysis,
+    CanaryRevision,
+    ProvenRevision,
+    Refused,
+    Stopped,
+    Unknown,
+)
 from pipeline.domain.plan import Plan
 from pipeline.domain.traffic import Complete, Decision, Fail, Hold, Raise, decide
 from pipeline.errors import TransientError
@@ -24,7 +31,7 @@ _LONGEST_SLEEP = 1.0
 
 
 def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permission list
-    revision: CanaryRevision,
+    proven: ProvenRevision,
     *,
     plan: Plan,
     sequence: int,
@@ -46,6 +53,7 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
         Where the target cannot be reached or won't let us; unreachable metrics are waited for.
 
     """
+    revision = proven.revision
     if revision.stable is None:
         return Analysis(revision, ())
     watch = _Watch(

@@ -12,7 +12,12 @@ from pipeline.ports import ServingTarget
 
 
 def check(resolved: ResolvedModel, *, plan: Plan, target: ServingTarget) -> CheckedModel | Refused:
-    """Compare the version's tags with ``require.tags``, and its platform with the target's."""
+    """Compare the version's tags with ``require.tags``, its platform with the target's.
+
+    What the target objects to is refused here, before anything is built or changed.
+    """
+    if objection := target.objection(plan):
+        return Refused(f"{resolved.model} cannot be rolled out to {plan.service}: {objection}")
     if other := _other_platform(platform_of(plan), plan.service, target):
         return Refused(f"{resolved.model} cannot be built for {plan.service}: {other}")
     unmet = unmet_tags(plan.required_tags, resolved.tags)

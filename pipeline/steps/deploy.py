@@ -8,12 +8,15 @@ from pipeline.domain.plan import Plan
 from pipeline.domain.serving import Readiness
 from pipeline.ports import Clock, Journal, ServingTarget, StillWanted
 
-READY_WITHIN = 600.0
-"""Seconds that a revision may take until it is ready: its layers are there, only a model loads."""
-_ASK_EVERY = 0.25
+READY_WITHIN = 600
+"""Seconds that a revision may take until it is ready, where the service does not say."""
+GRACE = 30
+"""Seconds more, in which the target may say in its own words why it was not."""
+_WAIT = 1.0
+"""Seconds until a decision to stop is seen, however the target waits."""
 
 
-def deploy(
+def deploy(  # noqa: PLR0913 - a step's keyword-only parameters are its permission list
     verified: VerifiedImage,
     *,
     plan: Plan,
@@ -22,10 +25,12 @@ def deploy(
     clock: Clock,
     journal: Journal,
     still_wanted: StillWanted,
+    at_once: bool = False,
 ) -> CanaryRevision | Refused | Stopped:
     """Bring a revision up at 0 %, beside stable if there is one.
 
-    The alias is read again at the end, because a first deploy takes all traffic next.
+    ``at_once`` is for what served before and takes everything without steps. The alias is read
+    again at the end, because a first deploy takes all traffic next.
 
     Raises
     ------
@@ -34,8 +39,8 @@ def deploy(
 
     """
     stable = target.observe(plan.service).stable
-    name = target.deploy(plan, verified, sequence)
-    ended = _until_ready(name, plan.service, target=target, clock=clock, journal=journal)
+    name = target.deploy(plan, verified, sequence, at_once=at_once)
+    ended = _until_ready(name, plan, target=target, clock=clock, journal=journal)
     ended = ended or _until_wanted(plan, clock=clock, journal=journal, still_wanted=still_wanted)
     if ended is not None:
         return ended
@@ -44,22 +49,22 @@ def deploy(
 
 
 def _until_ready(
-    revision: str, service: str, *, target: ServingTarget, clock: Clock, journal: Journal
+    revision: str, plan: Plan, *, target: ServingTarget, clock: Clock, journal: Journal
 ) -> Refused | Stopped | None:
-    started = clock.now()
+    started, limit = clock.now(), plan.pods.progress_deadline or READY_WITHIN
     while (control := journal.control()) is None:
-        readiness, detail = target.readiness(service, revision)
+        readiness, detail = target.readiness(plan.service, revision, wait=_WAIT)
         if readiness is Readiness.READY:
             return None
-        late = (clock.now() - started).total_seconds() >= READY_WITHIN
+        late = (clock.now() - started).total_seconds() >= limit + GRACE
         if readiness is Readiness.FAILED or late:
-            what = f"was not ready within {READY_WITHIN:g} s" if late else "could not start"
+            failed = readiness is Readiness.FAILED
+            what = "could not start" if failed else f"was not ready within {limit} s"
             return Refused(
-                f"{service}'s new revision {revision} {what}: {detail or 'it said nothing'}; "
+                f"{plan.service}'s new revision {revision} {what}: {detail or 'it said nothing'}; "
                 "mend the model and promote its new version",
                 {"revision": revision, "readiness": readiness.value, "detail": detail},
             )
-        clock.sleep(_ASK_EVERY)
     return Stopped(control)
 
 

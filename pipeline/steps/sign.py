@@ -4,12 +4,14 @@ Safe to repeat: a signature or equal provenance by the same key, already attache
 The image is named by digest throughout, so a tag that moves meanwhile changes nothing.
 """
 
+from dataclasses import replace
 from importlib.metadata import version
 
 from pipeline.domain.evidence import BuiltImage, SignedImage, SmokedImage
 from pipeline.domain.policy import TrustPolicy
 from pipeline.ports import Clock, ImageRegistry, Signer
 from pipeline.trust.attest import attest
+from pipeline.trust.byproducts import SmokeRequest
 from pipeline.trust.provenance import Invocation, Provenance, read_provenance
 from pipeline.trust.statements import signature_statement
 
@@ -25,7 +27,9 @@ def sign(
 ) -> SignedImage:
     """Attach signature (cosign's ``sign/v1``) and SLSA provenance; ``verify`` reads them back."""
     built = smoked.built
-    provenance = _provenance(built, policy)
+    answered = built.example if smoked.answered == "example" else None
+    request = None if answered is None else SmokeRequest.of(answered)
+    provenance = replace(_provenance(built, policy), request=request)
     invocation = Invocation(
         promotion_id=promotion_id,
         finished_on=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -5,10 +5,11 @@ after a crash it must: evidence is never restored from a checkpoint (interfaces 
 """
 
 from pipeline.domain.evidence import Refused, SignedImage, VerifiedImage
+from pipeline.domain.plan import Plan
 from pipeline.domain.policy import TrustPolicy
-from pipeline.domain.references import model_slug
+from pipeline.domain.references import ImageRef, ModelVersion, model_slug
 from pipeline.ports import ImageRegistry
-from pipeline.trust.verifier import examine
+from pipeline.trust.verifier import Trusted, examine
 
 
 def verify(
@@ -26,16 +27,42 @@ def verify(
         copy_from=(copy_from,) if copy_from else (),
     )
     trusted = examination.trusted
+    return examination.refusal() if trusted is None else _verified(signed.ref, trusted)
+
+
+def recognise(
+    image: ImageRef, *, plan: Plan, registry: ImageRegistry, policy: TrustPolicy
+) -> VerifiedImage | Refused:
+    """Accept an image that a person put there by hand, if it holds a version of the plan's model.
+
+    Which version it holds, it says itself; signature and provenance must agree.
+    """
+    copy_from = (plan.copy_from,) if plan.copy_from else ()
+    examination = examine(image, registry=registry, policy=policy, copy_from=copy_from)
+    trusted = examination.trusted
     if trusted is None:
         return examination.refusal()
+    verified = _verified(image, trusted)
+    if (verified.model.name, verified.model.workspace) != (plan.model, plan.workspace):
+        return Refused(
+            f"{image} holds {verified.model}, and {plan.service} serves {plan.model}: "
+            "put an image of that model there"
+        )
+    return verified
+
+
+def _verified(image: ImageRef, trusted: Trusted) -> VerifiedImage:
+    labels, request = trusted.labels, trusted.request
     return VerifiedImage(
-        ref=signed.ref,
-        model=signed.model,
-        runtime=trusted.labels.runtime,
-        slug=model_slug(signed.model.name),
+        ref=image,
+        model=ModelVersion(labels.model, labels.version, labels.workspace),
+        runtime=labels.runtime,
+        slug=model_slug(labels.model),
         key_id=trusted.signature.key_id,
-        artifact_digest=trusted.labels.artifact_digest,
-        lock_digest=trusted.labels.lock_digest,
-        base_digest=trusted.labels.base_digest,
+        artifact_digest=labels.artifact_digest,
+        lock_digest=labels.lock_digest,
+        base_digest=labels.base_digest,
         statements=(trusted.signature.referrer.value, trusted.provenance.referrer.value),
+        example=request.body if request else None,
+        example_digest=request.digest if request else None,
     )

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.domain.evidence import Refused
 from pipeline.domain.references import Digest
+from pipeline.trust.byproducts import SmokeRequest, read_smoke_request
 from pipeline.trust.shapes import Exact, Loose, Sha256, mismatch
 from pipeline.trust.statements import SLSA_PROVENANCE, Statement
 
@@ -36,6 +37,8 @@ class Provenance:
     """What an image was made of; every field is compared when an image is verified.
 
     The digests are of the bytes that were baked, computed by Laurel, never copied from MLflow.
+    ``request`` is the model's own logged example, where the image answered it when it was smoked;
+    who may read the image finds it there too.
     """
 
     registry_url: str
@@ -49,9 +52,11 @@ class Provenance:
     artifact_digest: Digest
     lock_digest: Digest
     base_digest: Digest
+    request: SmokeRequest | None = None
 
     def statement(self, image: Digest, invocation: Invocation) -> Statement:
         """Say it about ``image``, with the run that made it."""
+        left = {} if self.request is None else {"byproducts": [self.request.descriptor()]}
         return Statement(
             image,
             SLSA_PROVENANCE,
@@ -70,6 +75,7 @@ class Provenance:
                         "invocationId": invocation.promotion_id,
                         "finishedOn": invocation.finished_on,
                     },
+                    **left,
                 },
             },
         )
@@ -125,6 +131,9 @@ def read_provenance(predicate: dict[str, Any]) -> Provenance | Refused:
     for name, digests in used.items():
         if len(digests) != 1:
             return Refused(f"the provenance lists {name} {len(digests)} times instead of once")
+    request = read_smoke_request(read.run_details.byproducts)
+    if isinstance(request, Refused):
+        return request
     return Provenance(
         registry_url=asked.registry,
         workspace=asked.workspace,
@@ -137,6 +146,7 @@ def read_provenance(predicate: dict[str, Any]) -> Provenance | Refused:
         artifact_digest=used[_MODEL][0].digest,
         lock_digest=used[_LOCK][0].digest,
         base_digest=used[_BASE][0].digest,
+        request=request,
     )
 
 
@@ -173,6 +183,7 @@ class _Builder(Loose):
 
 class _RunDetails(Loose):
     builder: _Builder
+    byproducts: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class _Predicate(Loose):

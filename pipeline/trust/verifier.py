@@ -12,6 +12,7 @@ from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.references import ImageRef, ModelVersion
 from pipeline.ports import ImageRegistry
 from pipeline.trust.attachments import Attested, attestations
+from pipeline.trust.byproducts import SmokeRequest
 from pipeline.trust.contents import Labels, missing_blob, read_labels
 from pipeline.trust.fetch import fetch_manifest
 from pipeline.trust.keys import PublicKey
@@ -39,11 +40,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What the verifier vouches for: the image's labels, its signature and its provenance."""
+    """What the verifier vouches for: the image's labels, its signature and its provenance.
+
+    ``request`` is what the image answered when it was smoked, as the provenance keeps it.
+    """
 
     labels: Labels
     signature: Attested
     provenance: Attested
+    request: SmokeRequest | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,8 @@ def examine(
     ]
     if not all(finding.met for finding in findings):
         return Examination(image, tuple(findings), passed_over)
-    trusted = Trusted(labels, found[COSIGN_SIGN], found[SLSA_PROVENANCE])
+    signature, provenance = found[COSIGN_SIGN], found[SLSA_PROVENANCE]
+    trusted = Trusted(labels, signature, provenance, _request(provenance.statement))
     return Examination(image, tuple(findings), passed_over, trusted)
 
 
@@ -184,6 +190,11 @@ def _choose(
             break
     told = over[:_SHOWN] + ([f"and {len(over) - _SHOWN} more"] if len(over) > _SHOWN else [])
     return found, tuple(told)
+
+
+def _request(provenance: Statement) -> SmokeRequest | None:
+    said = read_provenance(provenance.predicate)
+    return None if isinstance(said, Refused) else said.request
 
 
 def _unfit(statement: Statement, wanted: dict[str, tuple[object, ...]]) -> str:

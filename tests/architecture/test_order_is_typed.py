@@ -8,10 +8,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 _PROMISE = """
-from pipeline.domain.evidence import CheckedModel, SignedImage, VerifiedImage
+from pipeline.domain.evidence import (
+    CanaryRevision,
+    CheckedModel,
+    ProvenRevision,
+    SignedImage,
+    VerifiedImage,
+)
 from pipeline.promote import Tools
 from pipeline.run import Run
 from pipeline.steps.attest_deployment import attest_deployment
+from pipeline.steps.canary import canary
 from pipeline.steps.deploy import deploy
 from pipeline.steps.describe import describe
 from pipeline.steps.lock import lock
@@ -31,6 +38,20 @@ def roll_out(image: {image}, run: Run, tools: Tools) -> None:
     )
 
 
+def rise(revision: {revision}, run: Run, tools: Tools) -> None:
+    run.step(
+        canary,
+        revision,
+        plan=run.promotion.plan,
+        sequence=1,
+        target=tools.target,
+        metrics=tools.metrics,
+        clock=tools.clock,
+        journal=run.record,
+        still_wanted=lambda: None,
+    )
+
+
 def bake(checked: CheckedModel, run: Run, tools: Tools) -> None:
     {described} = run.step(describe, checked, store=tools.artifacts)
     run.step(
@@ -41,7 +62,13 @@ def bake(checked: CheckedModel, run: Run, tools: Tools) -> None:
 
 def check(folder: Path, **holes: str) -> str:
     """Type-check a promotion with these words in its holes; return what the checker says."""
-    asked = {"image": "VerifiedImage", "described": "described", "locked": "described", **holes}
+    asked = {
+        "image": "VerifiedImage",
+        "revision": "ProvenRevision",
+        "described": "described",
+        "locked": "described",
+        **holes,
+    }
     program = folder / "promotion.py"
     program.write_text(_PROMISE.format(**asked))
     cache = ROOT / ".mypy_cache"
@@ -60,9 +87,14 @@ def check(folder: Path, **holes: str) -> str:
     ("holes", "complaint"),
     [
         ({"image": "SignedImage"}, '"SignedImage"; expected "VerifiedImage"'),
+        ({"revision": "CanaryRevision"}, '"CanaryRevision"; expected "ProvenRevision"'),
         ({"locked": "checked"}, '"CheckedModel"; expected "DescribedModel"'),
     ],
-    ids=["what was only signed does not deploy", "what was not described is not locked"],
+    ids=[
+        "what was only signed does not deploy",
+        "what was not proved takes no traffic",
+        "what was not described is not locked",
+    ],
 )
 def test_a_skipped_step_fails_type_checking(
     tmp_path: Path, holes: dict[str, str], complaint: str

@@ -26,8 +26,9 @@ def bake(
     repository: str = "ml/fraud",
     layers: tuple[bytes, ...] = (b"base", b"environment", b"model"),
     labels: dict[str, str] | None = None,
+    example: str | None = None,
 ) -> SmokedImage:
-    """Push an image of these layers and labels."""
+    """Push an image of these layers and labels, which answered ``example`` when it was smoked."""
     blobs = [registry.push_blob(repository, Content.of(layer)) for layer in layers]
     config = ImageConfig(
         architecture="amd64",
@@ -43,10 +44,11 @@ def bake(
         LABELS if labels is None else labels,
     ).to_bytes()
     digest = registry.push_manifest(repository, manifest, IMAGE_MANIFEST)
-    return SmokedImage(_built(ImageRef(repository, digest)), "example", 1.0)
+    built = _built(ImageRef(repository, digest), example)
+    return SmokedImage(built, "ready" if example is None else "example", 1.0)
 
 
-def _built(ref: ImageRef) -> BuiltImage:
+def _built(ref: ImageRef, example: str | None = None) -> BuiltImage:
     return BuiltImage(
         ref=ref,
         model=MODEL,
@@ -62,4 +64,5 @@ def _built(ref: ImageRef) -> BuiltImage:
         platform="linux/amd64",
         layers=(),
         version_key="laurel-0",
+        example=example,
     )

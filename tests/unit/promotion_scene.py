@@ -184,6 +184,7 @@ class Scene:
     metrics: FakeMetrics = field(init=False)
 
     def __post_init__(self) -> None:
+        self.target.clock = self.clock
         self.metrics = FakeMetrics(self.target, SERVICE)
         self.clock.passing.append(self.metrics.flow)
         for version in (1, 2, 3):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import types
 import typing
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline.domain import evidence
 from pipeline.domain.evidence import Refused, VerifiedImage
 from pipeline.domain.promotion import Control, ControlKind
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
+from pipeline.domain.serving import Readiness
 from pipeline.evidence_json import from_json, to_json, told
 from tests.fakes.clock import START
 from tests.unit.steps.serving_scene import verified
@@ -28,6 +30,8 @@ SAMPLES: dict[Any, Any] = {
     float: 1.5,
     dict[str, Any]: {"looks": [{"percent": 10, "worse": None}]},
     dict[str, str]: {"validated": "true"},
+    datetime: START,
+    Readiness: Readiness.READY,
     Control: Control(ControlKind.ABORT, "ada", "not this one", START),
     Digest: DIGEST,
     ImageRef: ImageRef("ml/fraud", DIGEST),

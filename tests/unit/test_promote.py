@@ -1,5 +1,6 @@
 """One promotion, top to bottom, on fakes: what each bad and good end leaves behind."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -10,10 +11,17 @@ import pytest
 
 from pipeline.domain.evidence import Refused
 from pipeline.domain.plan import OnReturn
+from pipeline.domain.pods import PodPlan
 from pipeline.domain.promotion import ControlKind, Phase, Promotion, TriggerKind
 from pipeline.domain.references import Digest, ImageRef
-from pipeline.domain.serving import Readiness, ServiceState
-from pipeline.errors import ForbiddenError, PermanentError, UnavailableError
+from pipeline.domain.serving import Readiness
+from pipeline.errors import (
+    DriftedError,
+    ForbiddenError,
+    PermanentError,
+    RejectedError,
+    UnavailableError,
+)
 from pipeline.promote import STEPS
 from pipeline.transfer import copy_image
 from pipeline.trust.keys import PrivateKey
@@ -22,7 +30,8 @@ from tests.unit.promotion_scene import MODEL, PLAN, SERVICE, InMemoryCheckpoints
 
 FIRST_DEPLOY = [
     *("resolve", "check", "recall", "describe", "lock", "build", "smoke", "sign"),
-    *("verify", "remember", "observe", "attest_deployment", "deploy", "canary", "complete"),
+    *("verify", "remember", "observe", "attest_deployment", "deploy", "prove", "canary"),
+    "complete",
 ]
 
 
@@ -87,6 +96,10 @@ def refuse_deploy(made: Scene) -> None:
     made.target.answers = [(Readiness.FAILED, "out of memory")]
 
 
+def refuse_prove(made: Scene) -> None:
+    made.target.replies = [(500, b"KeyError: 'amount'")]
+
+
 def refuse_canary(made: Scene) -> None:
     made.metrics.behaviour["fraud-00002"] = Behaviour(failing=0.5)
 
@@ -95,7 +108,7 @@ def refuse_canary(made: Scene) -> None:
     "refuse",
     [
         *(refuse_check, refuse_describe, refuse_lock, refuse_smoke),
-        *(refuse_verify, refuse_deploy, refuse_canary),
+        *(refuse_verify, refuse_deploy, refuse_prove, refuse_canary),
     ],
 )
 def test_a_no_ends_failed_with_stable_untouched(
@@ -404,15 +417,100 @@ def test_a_lost_ledger_starts_a_canary_from_the_laurel_image_that_serves(
 
 
 def test_a_service_that_serves_something_foreign_is_left_alone(
-    one: Scene, monkeypatch: pytest.MonkeyPatch
+    one: Scene,
 ) -> None:
-    foreign = ServiceState(SERVICE, "http://fraud.test", foreign="docker.io/someone/else")
-    monkeypatch.setattr(one.target, "observe", lambda _service: foreign)
+    one.target.foreign = "docker.io/someone/else"
     ended = one.promote(1)
     assert ended.phase is Phase.FAILED
     assert "docker.io/someone/else, which Laurel did not put there" in ended.reason
     assert not {"attest_deployment", "deploy"} & set(one.steps())
-    assert one.target.services == {}
+    assert one.target.observe(SERVICE).stable is None
+
+
+def test_a_service_that_serves_something_foreign_is_taken_over_where_that_is_asked_for(
+    one: Scene,
+) -> None:
+    one.target.foreign = "docker.io/someone/else"
+    one.plan = replace(PLAN, pods=PodPlan(adopt=True))
+    assert one.promote(1).phase is Phase.SUCCEEDED
+    assert one.serves == (1, 0)
+    (observed,) = [
+        event.data["evidence"]
+        for event in one.ledger.events.of("p-1", kind="step_ended")
+        if event.data["name"] == "observe"
+    ]
+    assert observed["adopted"] == [f"fraud: docker.io/someone/else -> {one.promotions[0].image}"]
+
+
+@pytest.mark.parametrize("answered", [(200, b"{}"), (500, b"KeyError")], ids=["well", "badly"])
+def test_the_first_deploy_is_proved_with_the_models_own_example_before_it_takes_everything(
+    one: Scene, answered: tuple[int, bytes]
+) -> None:
+    one.target.replies = [answered]
+    ended = one.promote(1)
+    ((revision, asked),) = one.target.asked
+    assert revision == "fraud-00001"
+    assert json.loads(asked) == json.loads(
+        (one.files.folder / "serving_input_example.json").read_text()
+    )
+    well = answered[0] == 200
+    assert ended.phase is (Phase.SUCCEEDED if well else Phase.FAILED)
+    assert one.serves == ((1, 0) if well else (None, 0))
+
+
+def test_a_recalled_image_is_proved_with_the_request_that_its_provenance_keeps(
+    serving: Scene,
+) -> None:
+    serving.promote(2)
+    reads = serving.files.read_files
+    serving.target.asked.clear()
+    serving.plan = replace(PLAN, on_return=OnReturn.CANARY)
+    assert serving.promote(1).phase is Phase.SUCCEEDED
+    assert serving.files.read_files == reads
+    ((_, asked),) = serving.target.asked
+    assert b"dataframe_split" in asked
+
+
+def test_a_return_to_what_served_before_is_not_proved_again(serving: Scene) -> None:
+    serving.promote(2)
+    serving.target.asked.clear()
+    serving.promote(1)
+    serving.roll_back_to(serving.promotions[1].image)
+    assert serving.target.asked == []
+    assert serving.target.at_once
+
+
+@pytest.mark.parametrize("call", ["deploy", "shift", "complete"])
+def test_a_no_of_the_targets_own_policy_ends_failed_with_its_words(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def rejected(*_: object, **__: object) -> None:
+        raise RejectedError("change the service", "fraud", "quota cpu is used up: raise it")
+
+    monkeypatch.setattr(serving.target, call, rejected)
+    ended = serving.promote(2)
+    assert (ended.phase, serving.serves) == (Phase.FAILED, (1, 0))
+    assert ended.reason == "could not change the service (fraud): quota cpu is used up: raise it"
+    assert serving.target.observe(SERVICE).canary is None
+
+
+@pytest.mark.parametrize("call", ["shift", "complete"])
+def test_a_person_who_edits_in_the_middle_ends_it_with_what_was_edited_and_stable_back(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def edited(*_: object) -> None:
+        serving.target.edit(SERVICE, ImageRef("ml/fraud", Digest.of(b"theirs")), "image edited")
+        hint = "somebody set the image to ml/fraud:hotfix: agree with them, then promote again"
+        raise DriftedError("shift traffic", "fraud", hint)
+
+    monkeypatch.setattr(serving.target, call, edited)
+    ended = serving.promote(2)
+    assert ended.phase is Phase.ERRORED
+    assert "somebody set the image to ml/fraud:hotfix" in ended.reason
+    state = serving.target.observe(SERVICE)
+    assert (serving.serves, state.drift) == ((1, 0), "")
+    assert state.stable is not None
+    assert state.stable.image == serving.promotions[0].image
 
 
 def test_a_rollback_verifies_and_moves_without_build_or_analysis(serving: Scene) -> None:

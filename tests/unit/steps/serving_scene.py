@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.domain.evidence import CanaryRevision, Stopped, Unknown, VerifiedImage
+from pipeline.domain.evidence import (
+    CanaryRevision,
+    ProvenRevision,
+    Stopped,
+    Unknown,
+    VerifiedImage,
+)
 from pipeline.domain.plan import CanaryPlan, Plan
 from pipeline.domain.promotion import Control, ControlKind
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
@@ -21,7 +27,7 @@ ABORT = Control(ControlKind.ABORT, "ada", "wrong model", START)
 MOVED = Stopped(Control(ControlKind.SUPERSEDE, "alias", "champion names version 3 now", START))
 
 
-def verified(version: int) -> VerifiedImage:
+def verified(version: int, example: str | None = None) -> VerifiedImage:
     digest = Digest.of(f"version {version}".encode())
     return VerifiedImage(
         ref=ImageRef("ml/fraud", digest),
@@ -33,6 +39,7 @@ def verified(version: int) -> VerifiedImage:
         lock_digest=digest,
         base_digest=digest,
         statements=(),
+        example=example,
     )
 
 
@@ -59,6 +66,7 @@ class Scene:
     plan: Plan = PLAN
 
     def __post_init__(self) -> None:
+        self.target.clock = self.clock
         self.stable = self.target.deploy(self.plan, verified(1), 1)
         self.target.complete(SERVICE, self.stable, 1)
         self.new = self.target.deploy(self.plan, verified(2), 2)
@@ -69,6 +77,10 @@ class Scene:
     @property
     def revision(self) -> CanaryRevision:
         return CanaryRevision(SERVICE, self.new, verified(2).ref, self.stable)
+
+    @property
+    def proven(self) -> ProvenRevision:
+        return ProvenRevision(self.revision, "example")
 
     @property
     def percent(self) -> int:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.domain.evidence import Analysis, CanaryRevision, Refused, Stopped, Unknown
+from pipeline.domain.evidence import (
+    Analysis,
+    CanaryRevision,
+    ProvenRevision,
+    Refused,
+    Stopped,
+    Unknown,
+)
 from pipeline.domain.plan import NoData
 from pipeline.errors import ForbiddenError, StaleSequenceError, UnavailableError
 from pipeline.steps.canary import canary
@@ -26,7 +33,7 @@ def scene() -> Scene:
 
 def run(scene: Scene, sequence: int = 2) -> Analysis | Refused | Stopped:
     return canary(
-        scene.revision,
+        scene.proven,
         plan=scene.plan,
         sequence=sequence,
         target=scene.target,
@@ -130,7 +137,7 @@ def test_the_alias_is_read_again_before_every_raise_and_before_the_end(
         return MOVED if scene.wanted() is None and scene.wanted.asked == asked else None
 
     outcome = canary(
-        scene.revision,
+        scene.proven,
         plan=scene.plan,
         sequence=2,
         target=scene.target,
@@ -241,7 +248,7 @@ def test_with_no_stable_there_is_nothing_to_compare(scene: Scene) -> None:
     scene = Scene()
     alone = CanaryRevision(SERVICE, scene.new, scene.revision.image, None)
     outcome = canary(
-        alone,
+        ProvenRevision(alone, "ready"),
         plan=scene.plan,
         sequence=2,
         target=scene.target,

@@ -44,6 +44,16 @@ def test_an_image_for_machines_that_the_service_has_not_is_refused(tmp_path: Pat
     assert f"for linux/s390x, and it runs on {host_platform()}" in refused.reason
 
 
+def test_what_the_target_objects_to_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    target = FakeServingTarget()
+    target.objections = "it may not patch inferenceservices: grant k8s/services/role.yaml"
+    refused = check(Scene.of("sk-pickle", tmp_path).resolved(), plan=PLAN, target=target)
+    assert refused == Refused(
+        "fraud/3 cannot be rolled out to fraud: "
+        "it may not patch inferenceservices: grant k8s/services/role.yaml"
+    )
+
+
 def test_an_image_for_other_machines_than_the_worker_s_is_refused(tmp_path: Path) -> None:
     target = FakeServingTarget(platforms=("linux/s390x", host_platform()))
     plan = replace(PLAN, platform="linux/s390x")

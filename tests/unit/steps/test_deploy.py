@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.domain.evidence import CanaryRevision, Refused, Stopped, Unknown
+from pipeline.domain.pods import PodPlan
 from pipeline.domain.serving import Readiness
-from pipeline.steps.deploy import READY_WITHIN, deploy
+from pipeline.steps.deploy import GRACE, READY_WITHIN, deploy
 from tests.fakes.serving_target import FakeServingTarget
 from tests.unit.steps.serving_scene import ABORT, MOVED, PLAN, SERVICE, Scene, verified
 
@@ -35,11 +36,11 @@ def test_a_new_image_runs_at_no_percent_beside_stable(scene: Scene) -> None:
     outcome = run(scene, 3)
     assert outcome == CanaryRevision(SERVICE, "fraud-00003", verified(3).ref, scene.stable)
     assert scene.percent == 0
-    assert scene.clock.elapsed == 0.5
+    assert scene.clock.slept == [1.0, 1.0]  # as the target waits, and not a moment longer
 
 
 def test_the_first_revision_of_a_service_has_no_stable_beside_it(scene: Scene) -> None:
-    scene.target = FakeServingTarget()
+    scene.target = FakeServingTarget(clock=scene.clock)
     assert run(scene) == CanaryRevision(SERVICE, "fraud-00001", verified(2).ref, None)
 
 
@@ -64,7 +65,41 @@ def test_a_revision_that_never_becomes_ready_is_refused(scene: Scene) -> None:
     outcome = run(scene)
     assert isinstance(outcome, Refused)
     assert "was not ready within 600 s: it said nothing" in outcome.reason
-    assert scene.clock.elapsed == READY_WITHIN
+    assert scene.clock.elapsed == READY_WITHIN + GRACE
+
+
+def test_a_service_says_itself_how_long_its_revisions_may_take(scene: Scene) -> None:
+    scene.plan = replace(PLAN, pods=PodPlan(progress_deadline=20))
+    scene.target.answers = [STARTING] * 10_000
+    outcome = run(scene)
+    assert isinstance(outcome, Refused)
+    assert "was not ready within 20 s" in outcome.reason
+    assert scene.clock.elapsed == 20 + GRACE
+
+
+def test_the_targets_own_verdict_at_its_deadline_is_the_one_that_is_told(scene: Scene) -> None:
+    late = (Readiness.FAILED, "ProgressDeadlineExceeded: back-off restarting failed container")
+    scene.target.answers = [*[STARTING] * (READY_WITHIN + 5), late]
+    outcome = run(scene)
+    assert isinstance(outcome, Refused)
+    assert "could not start: ProgressDeadlineExceeded: back-off restarting" in outcome.reason
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_target_is_told_what_takes_everything_without_steps(
+    scene: Scene, *, at_once: bool
+) -> None:
+    deploy(
+        verified(2),
+        plan=scene.plan,
+        sequence=3,
+        target=scene.target,
+        clock=scene.clock,
+        journal=scene.journal,
+        still_wanted=scene.wanted,
+        at_once=at_once,
+    )
+    assert scene.target.at_once == at_once
 
 
 def test_a_decision_ends_the_wait_for_readiness(scene: Scene) -> None:

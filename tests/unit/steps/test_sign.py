@@ -23,6 +23,7 @@ from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.sign import sign
 from pipeline.steps.verify import verify
 from pipeline.trust.attachments import attach
+from pipeline.trust.byproducts import MAX_REQUEST
 from pipeline.trust.keys import PrivateKey
 from pipeline.trust.statements import COSIGN_SIGN, DEPLOYMENT, SLSA_PROVENANCE, Deployment
 from tests.fakes.baked_image import bake
@@ -89,6 +90,38 @@ def test_26_signing_the_same_image_again_adds_nothing(
     again = replace(smoked, built=replace(smoked.built, alias=None))
     assert release(again, registry, signer, clock=later, promotion_id="p-2") == first
     assert statements(smoked, registry) == [COSIGN_SIGN, SLSA_PROVENANCE]
+
+
+def verified_example(
+    smoked: SmokedImage, registry: ImageRegistry, signer: KeyFileSigner
+) -> tuple[str | None, Digest | None]:
+    signed = release(smoked, registry, signer)
+    verified = verify(signed, registry=registry, policy=trusting(signer))
+    assert isinstance(verified, VerifiedImage)
+    return verified.example, verified.example_digest
+
+
+def test_the_example_that_was_answered_is_read_back_with_the_image(
+    registry: ImageRegistry, signer: KeyFileSigner
+) -> None:
+    smoked = bake(registry, example='{"inputs": ["ä"]}')
+    digest = Digest.of('{"inputs": ["ä"]}'.encode())
+    assert verified_example(smoked, registry, signer) == ('{"inputs": ["ä"]}', digest)
+
+
+def test_an_example_that_is_too_large_leaves_its_digest(
+    registry: ImageRegistry, signer: KeyFileSigner
+) -> None:
+    large = "x" * (MAX_REQUEST + 1)
+    smoked = bake(registry, example=large)
+    assert verified_example(smoked, registry, signer) == (None, Digest.of(large.encode()))
+
+
+def test_what_was_not_answered_with_the_example_keeps_none(
+    registry: ImageRegistry, signer: KeyFileSigner
+) -> None:
+    smoked = replace(bake(registry, example="{}"), answered="signature")
+    assert verified_example(smoked, registry, signer) == (None, None)
 
 
 def test_what_a_crash_left_unsigned_is_signed_the_next_time(

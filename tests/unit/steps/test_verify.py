@@ -4,10 +4,11 @@ import pytest
 
 from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.domain.evidence import Refused, SignedImage, VerifiedImage
+from pipeline.domain.plan import Plan
 from pipeline.domain.policy import TrustPolicy
 from pipeline.errors import ConfigurationError
 from pipeline.steps.sign import sign
-from pipeline.steps.verify import verify
+from pipeline.steps.verify import recognise, verify
 from pipeline.trust.keys import PrivateKey
 from tests.fakes.baked_image import ARTIFACTS, BASE, LOCK, MODEL, bake
 from tests.fakes.clock import FakeClock
@@ -51,6 +52,48 @@ def test_a_verified_image_says_what_was_read_back(
         base_digest=BASE,
         statements=verified.statements,
     )
+
+
+@pytest.fixture
+def released(signer: KeyFileSigner, policy: TrustPolicy) -> tuple[InMemoryRegistry, SignedImage]:
+    registry = InMemoryRegistry()
+    signed = sign(
+        bake(registry),
+        registry=registry,
+        signer=signer,
+        policy=policy,
+        clock=FakeClock(),
+        promotion_id="p-1",
+    )
+    return registry, signed
+
+
+def test_an_image_put_there_by_hand_is_recognised_by_what_it_says_of_itself(
+    released: tuple[InMemoryRegistry, SignedImage], policy: TrustPolicy
+) -> None:
+    registry, signed = released
+    plan = Plan("fraud", MODEL.name)
+    recognised = recognise(signed.ref, plan=plan, registry=registry, policy=policy)
+    assert recognised == verify(signed, registry=registry, policy=policy)
+
+
+def test_an_image_of_another_model_is_not_recognised(
+    released: tuple[InMemoryRegistry, SignedImage], policy: TrustPolicy
+) -> None:
+    registry, signed = released
+    plan = Plan("churn", "churn")
+    assert recognise(signed.ref, plan=plan, registry=registry, policy=policy) == Refused(
+        f"{signed.ref} holds fraud/7, and churn serves churn: put an image of that model there"
+    )
+
+
+def test_an_image_that_nobody_signed_is_not_recognised(policy: TrustPolicy) -> None:
+    registry = InMemoryRegistry()
+    built = bake(registry).built
+    plan = Plan("fraud", MODEL.name, copy_from="staging/fraud")
+    refused = recognise(built.ref, plan=plan, registry=registry, policy=policy)
+    assert isinstance(refused, Refused)
+    assert f"{built.ref} is not to be trusted" in refused.reason
 
 
 def test_a_refusal_is_one_sentence_with_every_finding_as_evidence(

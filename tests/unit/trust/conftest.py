@@ -37,7 +37,7 @@ def policy(signer: KeyFileSigner) -> TrustPolicy:
 @pytest.fixture
 def signed(registry: InMemoryRegistry, signer: KeyFileSigner, policy: TrustPolicy) -> SignedImage:
     return sign(
-        bake(registry),
+        bake(registry, example='{"inputs": [1]}'),
         registry=registry,
         signer=signer,
         policy=policy,

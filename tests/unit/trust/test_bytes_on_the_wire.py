@@ -1,9 +1,11 @@
 """Golden bytes: what cosign, Kyverno and in-toto read must not change by accident."""
 
 import base64
+import hashlib
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from pipeline.domain.promotion import Kind
 from pipeline.domain.references import Digest
 from pipeline.errors import PermanentError
 from pipeline.trust.bundle import read_bundle, write_bundle
+from pipeline.trust.byproducts import MAX_REQUEST, SmokeRequest
 from pipeline.trust.dsse import IN_TOTO, Envelope, pae
 from pipeline.trust.keys import PrivateKey
 from pipeline.trust.provenance import Invocation, Provenance, read_provenance
@@ -115,8 +118,40 @@ def test_provenance_of_a_version_asked_for_by_number_has_no_alias() -> None:
     assert definition["resolvedDependencies"][0]["annotations"] == {}
 
 
-def test_provenance_reads_back_as_it_was_written() -> None:
-    assert read_provenance(PROVENANCE.statement(IMAGE, INVOCATION).predicate) == PROVENANCE
+@pytest.mark.parametrize("request_", [None, SmokeRequest.of("{}"), SmokeRequest.of("x" * 131073)])
+def test_provenance_reads_back_as_it_was_written(request_: SmokeRequest | None) -> None:
+    provenance = replace(PROVENANCE, request=request_)
+    assert read_provenance(provenance.statement(IMAGE, INVOCATION).predicate) == provenance
+
+
+def test_the_request_that_was_answered_is_a_byproduct_of_slsa_v1() -> None:
+    provenance = replace(PROVENANCE, request=SmokeRequest.of('{"inputs": [1]}'))
+    assert provenance.statement(IMAGE, INVOCATION).predicate["runDetails"]["byproducts"] == [
+        {
+            "name": "smoke-request",
+            "mediaType": "application/json",
+            "digest": {"sha256": hashlib.sha256(b'{"inputs": [1]}').hexdigest()},
+            "content": "eyJpbnB1dHMiOiBbMV19",
+        }
+    ]
+
+
+def test_the_largest_request_fits_into_every_document_that_carries_it() -> None:
+    provenance = replace(PROVENANCE, request=SmokeRequest.of("x" * MAX_REQUEST))
+    statement = provenance.statement(IMAGE, INVOCATION).encode()
+    bundle = KeyFileSigner(KEY).sign_statement(statement)
+    assert len(bundle) < 300_000 < MAX_DOCUMENT
+    envelope = read_bundle(bundle)
+    assert isinstance(envelope, Envelope)
+    read = read_statement(envelope.payload)
+    assert isinstance(read, Statement)
+    assert read_provenance(read.predicate) == provenance
+
+
+def test_of_a_larger_request_only_the_digest_is_kept() -> None:
+    descriptor = SmokeRequest.of("x" * (MAX_REQUEST + 1)).descriptor()
+    assert "content" not in descriptor
+    assert descriptor["digest"] == {"sha256": hashlib.sha256(b"x" * 131073).hexdigest()}
 
 
 def test_a_bundle_is_these_bytes() -> None:

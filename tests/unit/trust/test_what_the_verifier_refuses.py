@@ -17,6 +17,7 @@ from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.image.manifest import EMPTY, Manifest, parse_manifest
 from pipeline.transfer import copy_image
 from pipeline.trust.attachments import MAX_REFERRERS, attach
+from pipeline.trust.byproducts import MAX_REQUEST, SmokeRequest
 from pipeline.trust.shapes import MAX_DOCUMENT
 from pipeline.trust.statements import COSIGN_SIGN, SLSA_PROVENANCE, Statement, signature_statement
 from pipeline.trust.verifier import Examination, examine
@@ -527,6 +528,93 @@ def test_refuses_provenance_that_laurel_would_not_write(
     doctor(provenance)
     attest_provenance(complete, provenance)
     complete.refuses(why)
+
+
+def _byproduct(**changes: object) -> Doctor:
+    def doctor(predicate: dict[str, Any]) -> None:
+        predicate["runDetails"]["byproducts"][0] |= changes
+
+    return doctor
+
+
+def _two_requests(predicate: dict[str, Any]) -> None:
+    predicate["runDetails"]["byproducts"] *= 2
+
+
+def _another_digest(predicate: dict[str, Any]) -> None:
+    predicate["runDetails"]["byproducts"][0]["digest"]["sha256"] = "00" * 32
+
+
+def _too_large(predicate: dict[str, Any]) -> None:
+    large = b"x" * (MAX_REQUEST + 1)
+    predicate["runDetails"]["byproducts"][0] |= _descriptor(large)
+
+
+def _no_text(predicate: dict[str, Any]) -> None:
+    predicate["runDetails"]["byproducts"][0] |= _descriptor(b"\xff")
+
+
+def _descriptor(content: bytes) -> dict[str, Any]:
+    digest = {"sha256": Digest.of(content).hex}
+    return {"content": base64.b64encode(content).decode(), "digest": digest}
+
+
+@pytest.mark.parametrize(
+    ("doctor", "why"),
+    [
+        (_another_digest, "smoke-request is not the one of its digest 000000000000"),
+        (_byproduct(content="not base64"), "smoke-request is not one of Laurel's (content"),
+        (_byproduct(content=7), "smoke-request is not one of Laurel's (content: Value error"),
+        (_byproduct(uri="https://example.com"), "smoke-request is not one of Laurel's (uri"),
+        (_byproduct(mediaType="text/html"), "smoke-request is not one of Laurel's (mediaType"),
+        (_byproduct(digest={"md5": "0"}), "smoke-request is not one of Laurel's (digest"),
+        (_two_requests, "the provenance lists smoke-request 2 times"),
+        (_too_large, "smoke-request has 131073 bytes, most is 131072"),
+        (_no_text, "smoke-request is no text"),
+    ],
+)
+def test_refuses_a_smoke_request_that_laurel_would_not_write(
+    complete: Bench, doctor: Doctor, why: str
+) -> None:
+    remove(complete, SLSA_PROVENANCE)
+    provenance = signed_provenance(complete)
+    doctor(provenance)
+    attest_provenance(complete, provenance)
+    complete.refuses(why)
+
+
+@pytest.mark.parametrize(
+    ("byproducts", "request_"),
+    [
+        ([{"name": "build.log", "content": 7}], None),
+        ([], None),
+        (
+            [SmokeRequest.of("{}").descriptor(), {"digest": {"sha256": "?"}}],
+            SmokeRequest.of("{}"),
+        ),
+    ],
+    ids=["another's", "none", "among others"],
+)
+def test_the_smoke_request_is_read_back_and_other_byproducts_are_passed_over(
+    complete: Bench, byproducts: list[dict[str, Any]], request_: SmokeRequest | None
+) -> None:
+    remove(complete, SLSA_PROVENANCE)
+    provenance = signed_provenance(complete)
+    provenance["runDetails"]["byproducts"] = byproducts
+    attest_provenance(complete, provenance)
+    trusted = complete.examine().trusted
+    assert trusted is not None
+    assert trusted.request == request_
+
+
+def test_provenance_of_before_there_were_byproducts_is_still_provenance(complete: Bench) -> None:
+    remove(complete, SLSA_PROVENANCE)
+    provenance = signed_provenance(complete)
+    del provenance["runDetails"]["byproducts"]
+    attest_provenance(complete, provenance)
+    trusted = complete.examine().trusted
+    assert trusted is not None
+    assert trusted.request is None
 
 
 def signed_provenance(bench: Bench) -> dict[str, Any]:
