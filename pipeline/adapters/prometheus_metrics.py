@@ -50,10 +50,10 @@ class PrometheusMetrics:
         samples = self._prometheus.query(expression, service)
         counters = found.counters((sample.labels, sample.value) for sample in samples)
         read: dict[str, dict[str, RequestTotals]] = {name: {} for name in names}
-        for pod in found.pods():
-            read[pod.revision][pod.name] = RequestTotals()
         for counter in chosen(counters, activators=found.activators):
             read[counter.pod.revision][counter.series] = counter.totals(counters[counter])
+        for pod in found.pods() - {counter.pod for counter in counters}:
+            read[pod.revision][pod.name] = RequestTotals()
         for name, series in read.items():
             if not series:
                 raise self._unseen(service, name)

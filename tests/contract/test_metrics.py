@@ -1,4 +1,4 @@
-"""What every source of request counters tells: the fake that other tests use, and Envoy."""
+"""What every source of request counters tells: Envoy here, gateways, and Prometheus."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,26 +6,44 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.envoy_metrics import EnvoyMetrics
-from pipeline.domain.plan import Plan
-from pipeline.domain.serving import Readiness, RequestTotals
+from pipeline.adapters.gateway_metrics import GatewayMetrics
+from pipeline.adapters.prometheus_metrics import PrometheusMetrics
+from pipeline.domain.analysis import Counts
+from pipeline.domain.serving import RequestTotals
+from pipeline.domain.traffic import increments
 from pipeline.errors import UnavailableError
 from pipeline.ports import Metrics
-from tests.fakes.local_machine import LocalMachine, eventually, kill
+from tests.fakes.local_machine import eventually
 from tests.fakes.served_image import ImageMaker
+from tests.servers.counted_traffic import (
+    CANARY,
+    STABLE,
+    Cluster,
+    Scene,
+    gateway_scene,
+    local_scene,
+    scraped_cluster,
+)
+from tests.servers.gateway import Mesh
+from tests.servers.queue_proxies import Knative
 
-pytestmark = pytest.mark.xdist_group("local")
-
-PLAN = Plan("fraud", "fraud")
-MODEL = """
-import time
-
-def invoke(body):
-    if body == b"slow":
-        time.sleep(0.15)
-    if body == b"drop":
-        os._exit(1)
-    return (500 if body == b"fail" else 200), body
-"""
+_TESTS = 9
+"""At least as many as there are tests below: each takes pods that nobody has asked yet."""
+_SOURCES = [
+    pytest.param("envoy", marks=pytest.mark.xdist_group("local")),
+    *(
+        pytest.param(source, id=f"gateway-{source.value}", marks=pytest.mark.xdist_group("scraped"))
+        for source in Mesh
+    ),
+    *(
+        pytest.param(
+            source,
+            id=f"prometheus-{source.name.lower()}",
+            marks=pytest.mark.xdist_group("scraped"),
+        )
+        for source in Knative
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,65 +51,107 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageMaker:
     return ImageMaker(tmp_path_factory.mktemp("images"))
 
 
-@pytest.fixture
-def machine(images: ImageMaker, tmp_path: Path) -> Iterator[LocalMachine]:
-    with LocalMachine(tmp_path, images) as machine:
-        revision = machine.serving.deploy(PLAN, images.serve(MODEL), 1)
-        eventually(lambda: machine.serving.readiness("fraud", revision)[0] is Readiness.READY)
-        machine.serving.complete("fraud", revision, 1)
-        yield machine
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with scraped_cluster(tmp_path_factory.mktemp("prometheus"), tests=_TESTS) as cluster:
+        yield cluster
 
 
-def totals(machine: LocalMachine) -> RequestTotals:
-    (only,) = machine.metrics.read("fraud", ["fraud-00001"])["fraud-00001"].values()
-    return only
+@pytest.fixture(params=_SOURCES)
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    match request.param:
+        case Mesh() as mesh:
+            with gateway_scene(tmp_path, mesh) as scene:
+                yield scene
+        case Knative() as knative:
+            cluster: Cluster = request.getfixturevalue("cluster")
+            with cluster.scene(knative) as scene:
+                yield scene
+        case _:
+            with local_scene(request.getfixturevalue("images"), tmp_path) as scene:
+                yield scene
 
 
-def test_answers_count_as_completed_and_server_errors_as_failed(machine: LocalMachine) -> None:
+def series(scene: Scene, revision: str = STABLE) -> dict[str, RequestTotals]:
+    return scene.metrics.read("fraud", [STABLE, CANARY])[revision]
+
+
+def counts(scene: Scene, revision: str = STABLE) -> dict[str, Counts]:
+    read = series(scene, revision)
+    return {name: Counts(totals.completed, totals.failed) for name, totals in read.items()}
+
+
+def total(scene: Scene, revision: str = STABLE) -> tuple[int, int]:
+    seen = sum(counts(scene, revision).values(), start=Counts())
+    return seen.requests, seen.bad
+
+
+def buckets(scene: Scene) -> dict[float, int]:
+    edges: dict[float, int] = {}
+    for totals in series(scene).values():
+        for edge, count in totals.buckets:
+            edges[edge] = edges.get(edge, 0) + count
+    return edges
+
+
+def test_answers_count_as_completed_and_server_errors_as_failed(scene: Scene) -> None:
     for body in (b"ok", b"ok", b"fail"):
-        machine.request(body)
-    eventually(lambda: totals(machine).completed == 3)
-    assert totals(machine).failed == 1
+        scene.request(body)
+    eventually(lambda: total(scene) == (3, 1))
 
 
-def test_a_request_that_dies_with_its_server_counts_as_failed(machine: LocalMachine) -> None:
-    assert machine.request(b"drop")[0] == 503
-    eventually(lambda: (totals(machine).completed, totals(machine).failed) == (1, 1))
+def test_a_request_that_dies_with_its_server_counts_as_failed(scene: Scene) -> None:
+    assert scene.request(b"drop") in {502, 503}
+    eventually(lambda: total(scene) == (1, 1))
 
 
-def test_a_refused_connection_counts_as_failed(machine: LocalMachine) -> None:
-    kill(machine.server("fraud-00001"))
-    assert machine.request()[0] == 503
-    eventually(lambda: (totals(machine).completed, totals(machine).failed) == (1, 1))
+def test_a_refused_connection_counts_as_failed(scene: Scene) -> None:
+    scene.unreachable()
+    assert scene.request() in {502, 503}
+    eventually(lambda: total(scene) == (1, 1))
 
 
-def test_latencies_are_cumulative_counts_by_milliseconds(machine: LocalMachine) -> None:
+def test_latencies_are_cumulative_counts_by_milliseconds(scene: Scene) -> None:
     for body in (b"ok", b"slow"):
-        machine.request(body)
-    eventually(lambda: bool(totals(machine).buckets) and totals(machine).buckets[-1][1] == 2)
-    buckets = dict(totals(machine).buckets)
-    assert buckets[100.0] == 1
-    counts = list(buckets.values())
-    assert counts == sorted(counts)
-    assert list(buckets) == sorted(buckets)
+        scene.request(body)
+    eventually(lambda: max(buckets(scene).values(), default=0) == 2)
+    found = buckets(scene)
+    assert found[100.0] == 1
+    assert found[max(found)] == 2
+    for totals in series(scene).values():
+        assert list(totals.buckets) == sorted(totals.buckets)
+        numbers = [count for _, count in totals.buckets]
+        assert numbers == sorted(numbers)
 
 
-def test_a_revision_without_requests_has_zeros(machine: LocalMachine) -> None:
-    read = machine.metrics.read("fraud", ["fraud-00001", "fraud-00002"])
-    assert [list(series.values()) for series in read.values()] == [[RequestTotals()]] * 2
+def test_a_revision_without_requests_has_zeros(scene: Scene) -> None:
+    assert total(scene) == total(scene, CANARY) == (0, 0)
+    assert series(scene)
 
 
-def test_another_envoy_is_another_series(machine: LocalMachine) -> None:
-    (before,) = machine.metrics.read("fraud", ["fraud-00001"])["fraud-00001"]
-    envoy = machine.front.process()
-    assert envoy is not None
-    kill(envoy)
+def test_a_revision_counts_nothing_for_one_whose_name_begins_with_its_own(scene: Scene) -> None:
+    scene.request()
+    eventually(lambda: total(scene) == (1, 0))
+    assert total(scene, CANARY) == (0, 0)
+
+
+def test_what_counts_may_begin_anew_and_no_request_is_counted_twice(scene: Scene) -> None:
+    for body in (b"ok", b"fail", b"ok"):
+        scene.request(body)
+    eventually(lambda: total(scene) == (3, 1))
+    before = counts(scene)
+    scene.restart()
+    scene.request()
+    eventually(lambda: increments(before, counts(scene)) == Counts(1, 0))
+
+
+def test_nobody_to_ask_is_said_and_no_count_of_nothing(scene: Scene) -> None:
+    scene.request()
+    eventually(lambda: total(scene) == (1, 0))
+    scene.silence()
     with pytest.raises(UnavailableError, match="fraud"):
-        machine.metrics.read("fraud", ["fraud-00001"])
-    machine.supervisor.reconcile()
-    (after,) = machine.metrics.read("fraud", ["fraud-00001"])["fraud-00001"]
-    assert after != before
+        scene.metrics.read("fraud", [STABLE, CANARY])
 
 
-def test_it_is_a_source_of_metrics() -> None:
-    _: type[Metrics] = EnvoyMetrics
+def test_all_are_sources_of_metrics() -> None:
+    _: tuple[type[Metrics], ...] = (EnvoyMetrics, GatewayMetrics, PrometheusMetrics)
