@@ -194,10 +194,11 @@ class FakeCluster:
         policy: str = "signed-only",
         webhook: str = "",
     ) -> Iterator[None]:
-        """Have admission say no to creating or changing what ``when`` chooses."""
+        """Have admission say no to creating what ``when`` chooses; a service to changing it too."""
+        operations = ("CREATE", "UPDATE") if kind == ISVC else ("CREATE",)
 
         def asked(review: Review) -> None:
-            if review.kind == kind and review.operation != "DELETE" and when(review):
+            if review.kind == kind and review.operation in operations and when(review):
                 if webhook:
                     raise denied_by_webhook(webhook, message)
                 raise denied_by_policy(kind, review.object["metadata"]["name"], policy, message)

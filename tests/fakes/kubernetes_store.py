@@ -4,13 +4,12 @@ No HTTP here; :mod:`tests.fakes.kubernetes_api` speaks it, and the controllers o
 :mod:`tests.fakes.kserve_controllers` read and write here as the real ones do through it.
 """
 
-import copy
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import jsonpatch
 import jsonpointer
@@ -27,6 +26,7 @@ from tests.fakes.kubernetes_status import (
     patch_failed,
 )
 
+T = TypeVar("T")
 _WITHOUT_STATUS = frozenset({"events"})
 
 
@@ -79,7 +79,7 @@ class Store:
 
     def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
         with self.changed:
-            return copy.deepcopy(self._objects[kind].get((namespace, name)))
+            return clone(self._objects[kind].get((namespace, name)))
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
         found = self.find(kind, namespace, name)
@@ -94,7 +94,7 @@ class Store:
         chosen = selector(labels, fields)
         with self.changed:
             return [
-                copy.deepcopy(found)
+                clone(found)
                 for (within, _), found in sorted(self._objects[kind].items())
                 if namespace in ("", within) and chosen(found)
             ]
@@ -103,7 +103,7 @@ class Store:
         self, kind: Kind, manifest: Json, *, dry_run: bool = False, validation: str = ""
     ) -> Json:
         with self.changed:
-            made = self.prepare(kind, copy.deepcopy(manifest), validation)
+            made = self.prepare(kind, clone(manifest), validation)
             metadata = made.setdefault("metadata", {})
             place = (metadata["namespace"], metadata["name"])
             if place in self._objects[kind]:
@@ -116,7 +116,7 @@ class Store:
             self._admit(Review("CREATE", kind, made, None, dry_run))
             if not dry_run:
                 self._record("ADDED", kind, made)
-            return copy.deepcopy(made)
+            return clone(made)
 
     def update(
         self,
@@ -134,7 +134,7 @@ class Store:
             said = wanted["metadata"].get("resourceVersion")
             if said is not None and said != old["metadata"]["resourceVersion"]:
                 raise conflict(kind, name)
-            made = self._merged(kind, old, copy.deepcopy(wanted), subresource, validation)
+            made = self._merged(kind, old, clone(wanted), subresource, validation)
             if made == old:
                 return made
             self._admit(Review("UPDATE", kind, made, old, dry_run))
@@ -145,7 +145,7 @@ class Store:
                 self._forget(kind, made)
             else:
                 self._record("MODIFIED", kind, made)
-            return copy.deepcopy(made)
+            return clone(made)
 
     def patch(
         self,
@@ -164,7 +164,7 @@ class Store:
 
     def set_status(self, kind: Kind, seen: Json) -> Json:
         """Write an object's status, as a controller does."""
-        wanted = copy.deepcopy(seen)
+        wanted = clone(seen)
         wanted["metadata"].pop("resourceVersion", None)
         return self.update(kind, wanted, subresource="status")
 
@@ -214,13 +214,13 @@ class Store:
         self, kind: Kind, old: Json, wanted: Json, subresource: str, validation: str
     ) -> Json:
         if subresource == "status":
-            made = copy.deepcopy(old)
+            made = clone(old)
             made.pop("status", None)
             return {**made, "status": wanted["status"]} if wanted.get("status") else made
         made = self.prepare(kind, wanted, validation)
         made.pop("status", None)
         if "status" in old:
-            made["status"] = copy.deepcopy(old["status"])
+            made["status"] = clone(old["status"])
         kept = ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp")
         given = {key: old["metadata"][key] for key in kept if key in old["metadata"]}
         made["metadata"] = {**made["metadata"], **given}
@@ -235,9 +235,9 @@ class Store:
     def _record(self, type_: str, kind: Kind, made: Json) -> None:
         self._version += 1
         made["metadata"]["resourceVersion"] = str(self._version)
-        place = (made["metadata"]["namespace"], made["metadata"]["name"])
-        self._objects[kind][place] = copy.deepcopy(made)
-        self._note(type_, kind, made)
+        kept = clone(made)
+        self._objects[kind][kept["metadata"]["namespace"], kept["metadata"]["name"]] = kept
+        self._note(type_, kind, kept)
 
     def _forget(self, kind: Kind, gone: Json) -> None:
         self._version += 1
@@ -246,12 +246,22 @@ class Store:
         self._note("DELETED", kind, gone)
 
     def _note(self, type_: str, kind: Kind, made: Json) -> None:
-        self._history.append(Change(self._version, type_, kind, copy.deepcopy(made)))
+        self._history.append(Change(self._version, type_, kind, made))
         self._wake()
 
     def _wake(self) -> None:
         self.pulse += 1
         self.changed.notify_all()
+
+
+def clone(value: T) -> T:
+    """Copy JSON, several times faster than what copies anything."""
+    made: Any = value
+    if isinstance(value, dict):
+        made = {key: clone(within) for key, within in value.items()}
+    elif isinstance(value, list):
+        made = [clone(within) for within in value]
+    return cast("T", made)
 
 
 def selector(labels: str, fields: str) -> Callable[[Json], bool]:
