@@ -84,7 +84,8 @@ def _canary(service: Service, now: InferenceService) -> Revision | None:
     if seen is None or ref is None or (seen.image != now.canary and runs_stable(now, seen.image)):
         return None
     percent = now.shares().get(seen.name, 0)
-    return _revision(seen, ref, percent, now.canary_model, now)
+    model = now.canary_model if seen.image == now.canary else ""
+    return _revision(seen, ref, percent, model, now)
 
 
 def _revision(

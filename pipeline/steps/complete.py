@@ -30,11 +30,12 @@ def complete(
     target.complete(revision.service, revision.revision, sequence)
     state = target.observe(revision.service)
     stable = state.stable
-    if stable is None or stable.name != revision.revision or stable.percent != _ALL:
+    # its image tells, not its name: a target may serve it by another revision when it has cleaned up
+    if stable is None or stable.image != revision.image or stable.percent != _ALL:
         raise ConflictError(
             "see the revision take all traffic",
             f"{revision.service}, {revision.revision}",
             f"it serves {f'{stable.name} at {stable.percent} %' if stable else 'nothing'}; "
             "look again",
         )
-    return Served(revision.service, revision.revision, revision.image, state.url)
+    return Served(revision.service, stable.name, revision.image, state.url)

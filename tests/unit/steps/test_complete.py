@@ -26,6 +26,23 @@ def test_the_revision_takes_all_traffic(scene: Scene, *, analysed: bool) -> None
     assert (stable.name, stable.percent) == (scene.new, 100)
 
 
+class Tidy(FakeServingTarget):
+    """Serves what it was asked to by a revision of its own making, as one that cleans up does."""
+
+    def complete(self, service: str, revision: str, sequence: int) -> None:
+        super().complete(service, revision, sequence)
+        found = self.services[service]
+        found.revisions["fresh"] = replace(found.revisions[revision], name="fresh")
+        found.stable = "fresh"
+
+
+def test_the_same_image_in_a_revision_of_another_name_is_what_was_asked_for(scene: Scene) -> None:
+    tidy = Tidy()
+    tidy.services = scene.target.services
+    served = complete(scene.revision, sequence=2, target=tidy)
+    assert (served.revision, served.image) == ("fresh", scene.revision.image)
+
+
 def test_completing_again_changes_nothing(scene: Scene) -> None:
     once = complete(scene.revision, sequence=2, target=scene.target)
     assert complete(scene.revision, sequence=2, target=scene.target) == once
