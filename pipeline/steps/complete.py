@@ -30,7 +30,7 @@ def complete(
     target.complete(revision.service, revision.revision, sequence)
     state = target.observe(revision.service)
     stable = state.stable
-    # its image tells, not its name: a target may serve it by another revision when it has cleaned up
+    # its image tells, not its name: a target that cleaned up may serve it by another revision
     if stable is None or stable.image != revision.image or stable.percent != _ALL:
         raise ConflictError(
             "see the revision take all traffic",
