@@ -90,7 +90,9 @@ class KServeServing:
 
     def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
         """POST to a revision through the address that its tag has, whatever its share is."""
-        now = self._service(service).there()
+        at = self._service(service)
+        now = at.there()
+        at.known(now, revision)
         if address := now.address(revision) if now.routed else "":
             return self._gateway.ask(address, body)
         raise UnavailableError(

@@ -10,13 +10,15 @@ from pipeline.kserve.recovery import runs_stable
 from pipeline.kserve.service import Service
 
 
-def keep_memory(service: Service, now: InferenceService) -> None:
-    """Correct what KServe calls rolled out where that is not stable, and a revision of it stands.
+def keep_memory(service: Service, now: InferenceService) -> bool:
+    """Correct what KServe calls rolled out where that is not stable; tell whether that was so.
 
     Only while a split is asked for: without one the newest ready revision has everything anyway.
     """
-    if now.percent is not None and (found := standing(service, now)):
-        service.patch_status(patches.repaired(now, found))
+    if now.percent is None or not (found := standing(service, now)):
+        return False
+    service.patch_status(patches.repaired(now, found))
+    return True
 
 
 def standing(service: Service, now: InferenceService) -> str:

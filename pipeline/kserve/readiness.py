@@ -35,9 +35,7 @@ def readiness(service: Service, revision: str, *, wait: float = 0.0) -> Answer:
     now = service.read()
     if now is None:
         raise service.gone("ask for readiness")
-    found = service.revision(revision)
-    if found is None:
-        raise service.unknown(revision)
+    found = service.known(now, revision)
     answer = judged(service, now, found)
     if answer[0] is not Readiness.STARTING or wait <= 0:
         return answer

@@ -61,6 +61,14 @@ class Service:
         self._images[name] = found.image
         return found
 
+    def known(self, now: InferenceService, name: str) -> Revision:
+        """Read a revision that serves, is to serve, or served last; no other can be meant."""
+        found = self.revision(name)
+        named = {now.created, now.ready, now.rolled_out, now.previous}
+        if found is None or (name not in named and found.image not in {now.digest, now.canary}):
+            raise self.unknown(name)
+        return found
+
     def image(self, revision: str) -> str:
         """Tell which image a revision runs; ``""`` where there is no such revision."""
         if revision not in self._images:

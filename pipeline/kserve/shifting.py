@@ -11,7 +11,7 @@ from pipeline.kserve import patches
 from pipeline.kserve.asking import Gateway
 from pipeline.kserve.drift import undisturbed
 from pipeline.kserve.inference import InferenceService
-from pipeline.kserve.memory import keep_memory, standing
+from pipeline.kserve.memory import keep_memory
 from pipeline.kserve.patches import Wanted
 from pipeline.kserve.readiness import judged
 from pipeline.kserve.refusals import obstacle, refusal
@@ -92,10 +92,7 @@ def admitted(service: Service, revision: str, sequence: int) -> tuple[InferenceS
     """Read the service and its revision, for a promotion that may still change it."""
     now = service.there()
     service.admit(now, sequence)
-    found = service.revision(revision)
-    if found is None:
-        raise service.unknown(revision)
-    return now, found
+    return now, service.known(now, revision)
 
 
 def warm(service: Service, gateway: Gateway, now: InferenceService, found: Revision) -> None:
@@ -130,8 +127,7 @@ def observe_split(service: Service, revision: str, image: str, percent: int, seq
         undisturbed(now, image)
         if why := refusal(now):
             raise RejectedError("see the canary's share", service.name, why)
-        if standing(service, now):
-            keep_memory(service, now)
+        if keep_memory(service, now):
             return None
         return True if now.splits(now.rolled_out, revision, percent) else None
 
