@@ -1,5 +1,6 @@
 """Servers that many tests share, each started once by the worker that needs it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,20 @@ from tests.servers.registries import (
     running_tls,
     running_token,
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the group in the ids, by which xdist hands tests out.
+
+    xdist 3.8 writes it where pytest 9.2 no longer looks (pytest-dev/pytest-xdist#1386): without
+    this every worker starts every server, and nothing says so.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None:
+            item._id = item.id.parse(f"{item.nodeid}@{group.args[0]}")
 
 
 @pytest.fixture(scope="session")
