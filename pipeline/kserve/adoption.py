@@ -57,7 +57,7 @@ def foreign(isvc: Json) -> str | None:
     model = predictor.get("model")
     if isinstance(model, dict):
         made = (model.get("modelFormat") or {}).get("name", "unnamed")
-        return f"a {made} model from {_source(predictor, model)}"
+        return f"the {made} model at {_source(predictor, model)}"
     return f"the image {image_of(isvc) or 'that KServe chooses'}"
 
 
@@ -204,7 +204,7 @@ def _source(predictor: Json, model: Json) -> str:
         *(one.get("uri") for one in predictor.get("storageUris") or ()),
     ]
     storage = (model.get("storage") or {}).get("path")
-    return next((str(uri) for uri in (*uris, storage) if uri), "nowhere that it names")
+    return next((str(uri) for uri in (*uris, storage) if uri), "no place that it names")
 
 
 def _name(isvc: Json) -> str:
