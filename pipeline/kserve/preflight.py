@@ -18,7 +18,6 @@ from pipeline.kserve.rights import RIGHTS, SMOKE_RIGHTS, Right, missing
 from pipeline.kserve.spec import MODE
 
 _KNATIVE = {"Knative", "Serverless"}  # the latter until KServe 0.15
-_LONGEST_NAME = 46  # `latest-NAME-predictor` is a label of the canary's host name
 _ADVICE = {
     r"(?i)node-?selector": "node_selector needs Knative's flag: kubectl patch configmap "
     "config-features -n knative-serving --type merge "
@@ -50,11 +49,6 @@ def advice(message: str) -> str:
 
 
 def _objections(cluster: Cluster, plan: Plan, smoke: Cluster | None) -> Iterator[str]:
-    if len(plan.service) > _LONGEST_NAME:
-        yield (
-            f"its name has {len(plan.service)} letters, and with KServe's own parts no host name "
-            f"takes more than {_LONGEST_NAME}: choose a shorter one"
-        )
     for kind, product in ((INFERENCE_SERVICES, "KServe"), (REVISIONS, "Knative Serving")):
         if not cluster.serves(kind):
             yield (
