@@ -33,13 +33,13 @@ def cluster() -> Iterator[Whole]:
         if os.environ.get("CI") and os.geteuid() == 0:
             pytest.fail(why)  # it must not look as if this had been tested
         pytest.skip(why)
-    build_everything()
     whole = Whole(Place())
     ours = tests_cache() / "cluster-of-pytest"
     begin = tests_cache() / "cluster-of-pytest.lock"
     with use(ours):
         with one_at_a_time(begin):
             if not whole.stands():
+                build_everything()
                 whole.up()
                 ours.write_text("up")
         yield whole

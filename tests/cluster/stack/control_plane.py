@@ -106,7 +106,7 @@ def define_objects(plane: ControlPlane, parts: Parts) -> None:
 
 
 def _established(definition: dict[str, dict[str, list[dict[str, str]]]]) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
+    conditions = definition.get("status", {}).get("conditions") or []
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
@@ -160,6 +160,7 @@ def _api_server(plane: ControlPlane, address: str, port: int, etcd: str) -> list
         f"--service-account-signing-key-file={keys / 'accounts.key'}",
         "--endpoint-reconciler-type=none",
         "--profiling=false",
+        "--kubelet-preferred-address-types=InternalIP",  # nobody answers for its name
         f"--kubelet-client-certificate={keys / 'admin.crt'}",
         f"--kubelet-client-key={keys / 'admin.key'}",
         f"--cert-dir={plane.folder / 'apiserver'}",

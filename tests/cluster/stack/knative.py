@@ -30,13 +30,17 @@ _MORE: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def start_serving(place: Place, apart: Apart, parts: Parts, plane: ControlPlane) -> None:
-    """Start Knative Serving, and what stands in for cluster DNS and Services at its autoscaler."""
+def configure(place: Place, plane: ControlPlane) -> None:
+    """Write the settings of Knative and KServe, which their programs read when they start."""
     rooms = {name: place.room(name) for name in ("webhook", "activator", "envoy")}
     queue = f"{place.registry}/{QUEUE}"
     plane.apply(
         manifest("configuration", registry=place.registry, queue=queue, domain=DOMAIN, **rooms)
     )
+
+
+def start_serving(place: Place, apart: Apart, parts: Parts, plane: ControlPlane) -> None:
+    """Start Knative Serving, and what stands in for cluster DNS and Services at its autoscaler."""
     _component("webhook", place, apart, parts, plane)
     plane.apply(manifest("webhooks"))
     for name in ("controller", "autoscaler", "kourier", "activator"):
@@ -95,9 +99,8 @@ def start_gateway(place: Place, apart: Apart, parts: Parts) -> None:
     parts.wait("Kourier", lambda: _listens(place.room("kourier"), 18000), "kourier")
     settings = place.folder / "envoy.json"
     settings.write_text(manifest("envoy", kourier=place.room("kourier")))
-    # below /dev/shm: shared with every Envoy of this machine, so each needs a number of its own
-    number = ["--base-id", str(246 + place.number), "--concurrency", "1"]
-    command = [_envoy(), "--config-path", str(settings), "--log-level", "info", *number]
+    own = ["--disable-hot-restart", "--concurrency", "1"]  # else there are files in /dev/shm
+    command = [_envoy(), "--config-path", str(settings), "--log-level", "info", *own]
     parts.start("envoy", [*apart.room("envoy"), *command])
 
 

@@ -75,8 +75,9 @@ def start_node(
 
 def _containerd(place: Place, apart: Apart, parts: Parts, packages: Unpacked) -> None:
     _write(place, "cni/10-pods.conflist", json.dumps(_pod_network(place)))
-    certificates = f"certs/{place.registry}/hosts.toml"  # says that this registry speaks plain HTTP
-    _write(place, certificates, f'server = "http://{place.registry}"\n')
+    plain = f"http://{place.registry}"
+    hosts = f'server = "{plain}"\n[host."{plain}"]\ncapabilities = ["pull", "resolve"]\n'
+    _write(place, f"certs/{place.registry}/hosts.toml", hosts)
     settings = _write(place, "containerd.toml", _containerd_settings(place, packages))
     command = [str(packages.program("containerd")), "--config", settings]
     parts.start("containerd", [*apart.inside, *command], _libraries(packages))

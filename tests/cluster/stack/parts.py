@@ -82,9 +82,10 @@ class Parts:
 
     def stop(self, *names: str, patience: float = 3.0) -> None:
         """Ask processes to end, kill those that do not in time, and forget them."""
-        for name in filter(self.alive, names):
-            self.signal(name, signal.SIGTERM)
-            self.signal(name, signal.SIGCONT)  # one that was stopped cannot hear
+        for name in names:
+            with suppress(ClusterError, ProcessLookupError):
+                self.signal(name, signal.SIGTERM)
+                self.signal(name, signal.SIGCONT)  # one that was stopped cannot hear
         deadline = time.monotonic() + patience
         while any(map(self.alive, names)) and time.monotonic() < deadline:
             time.sleep(_LOOK)

@@ -23,6 +23,7 @@ from tests.cluster.stack.control_plane import (
     start_control_plane,
 )
 from tests.cluster.stack.knative import (
+    configure,
     join_gateway,
     join_kserve,
     start_gateway,
@@ -139,6 +140,7 @@ class Whole:
             if with_node:
                 start_node(self.place, inside, parts, plane, packages)
             defined.result()
+        configure(self.place, plane)
         start_kserve(self.place, inside, parts, plane)
         start_serving(self.place, inside, parts, plane)
         start_gateway(self.place, inside, parts)
