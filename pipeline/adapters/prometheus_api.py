@@ -44,7 +44,7 @@ class PrometheusApi:
                     raise self._source.nonsense(subject, "its answer is too long")
         try:
             return _vector(json.loads(body))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise self._source.nonsense(subject, "its answer is not Prometheus' JSON") from error
 
 

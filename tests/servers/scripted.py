@@ -32,6 +32,10 @@ def scripted_server() -> Iterator[Scripted]:
     script = Scripted()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
+
         def do_GET(self) -> None:
             script.heard.append((self.path, dict(self.headers)))
             self.send_response(script.status)
