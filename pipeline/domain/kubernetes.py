@@ -47,7 +47,7 @@ def parse_quantity(text: str) -> Fraction:
 
 def require_object_name(name: str) -> str:
     """Return ``name`` if a secret, a service account or a namespace can have it, else raise."""
-    if len(name) > _LONGEST_SUBDOMAIN or not _SUBDOMAIN.fullmatch(name):
+    if not _is_subdomain(name):
         raise InvalidReferenceError(
             f"{name[:80]!r} is no name of a Kubernetes object: use lower-case letters, digits, - ."
         )
@@ -57,9 +57,7 @@ def require_object_name(name: str) -> str:
 def require_qualified_name(name: str) -> str:
     """Return ``name`` if it is a label's key or a resource: ``nvidia.com/gpu``; else raise."""
     prefix, slash, word = name.rpartition("/")
-    if slash:
-        require_object_name(prefix)
-    if not _WORD.fullmatch(word):
+    if not _WORD.fullmatch(word) or (slash and not _is_subdomain(prefix)):
         raise InvalidReferenceError(
             f"{name[:80]!r} is no Kubernetes key: write NAME or DOMAIN/NAME, as nvidia.com/gpu"
         )
@@ -104,3 +102,7 @@ def require_namespace(name: str) -> str:
             "digits, -)"
         )
     return name
+
+
+def _is_subdomain(name: str) -> bool:
+    return len(name) <= _LONGEST_SUBDOMAIN and _SUBDOMAIN.fullmatch(name) is not None

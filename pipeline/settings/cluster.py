@@ -28,9 +28,9 @@ def unfit(
             "registry: the nodes of a cluster cannot pull from a folder: write registry: HOST/NAME "
             "with serving.target kserve"
         )
-        return
-    for service in services:
-        yield from _of_service(service, serving, registry)
+    else:
+        for service in services:
+            yield from _of_service(service, serving, registry)
 
 
 def _not_here(metrics: MetricsSettings) -> Iterator[str]:
