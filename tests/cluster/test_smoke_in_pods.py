@@ -87,8 +87,10 @@ def runner(pods: Cluster) -> Iterator[PodRunner]:
 LOOKING_ABOUT = """
 import json
 def invoke(body):
-    said = dict(line.split(':', 1) for line in open('/proc/self/status').read().splitlines() if ':' in line)
-    seen = {name: said[name].split()[0] for name in ('Uid', 'Gid', 'CapEff', 'NoNewPrivs', 'Seccomp')}
+    lines = open('/proc/self/status').read().splitlines()
+    said = dict(line.split(':', 1) for line in lines if ':' in line)
+    wanted = ('Uid', 'Gid', 'CapEff', 'NoNewPrivs', 'Seccomp')
+    seen = {name: said[name].split()[0] for name in wanted}
     seen['token'] = os.path.exists('/var/run/secrets/kubernetes.io')
     seen['env'] = sorted(name for name in os.environ if name.startswith(('LAUREL', 'API')))
     for folder in ('/', '/opt/laurel', '/tmp', '/dev/shm'):
@@ -140,7 +142,7 @@ def test_an_image_that_nodes_cannot_pull_is_told_with_the_fix(
     runner: PodRunner, images: ImageMaker
 ) -> None:
     gone = replace(built(images.serve()), ref=ImageRef(images.repository, Digest.of(b"gone")))
-    with pytest.raises(PermanentError, match="ImagePull.* pull secret"), runner.run(gone, ()):
+    with pytest.raises(PermanentError, match=r"ImagePull.* pull secret"), runner.run(gone, ()):
         pass
 
 
