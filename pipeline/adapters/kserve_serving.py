@@ -126,17 +126,13 @@ class KServeServing:
     def adopt(self, service: str, image: VerifiedImage) -> None:
         """Take this image, which somebody put there by hand, for what should be stable."""
         at = self._service(service)
-        wanted = Wanted(str(image.ref), str(image.model), 0)
-
-        def write() -> None:
-            now = at.there()
-            if now.image != wanted.image or at.image(now.rolled_out) != wanted.image:
-                raise ConflictError(
-                    "adopt the image", f"{service}, {wanted.image}", "it serves another one by now"
-                )
-            at.patch(patches.recorded(now, Wanted(wanted.image, wanted.model, now.sequence)))
-
-        write()
+        now = at.there()
+        wanted = Wanted(str(image.ref), str(image.model), now.sequence)
+        if now.image != wanted.image or at.image(now.rolled_out) != wanted.image:
+            raise ConflictError(
+                "adopt the image", f"{service}, {wanted.image}", "it serves another one by now"
+            )
+        at.patch(patches.recorded(now, wanted))
 
     def keep(self) -> None:
         """Do nothing: KServe keeps what is asked for."""

@@ -72,9 +72,8 @@ def await_revision(service: Service, before: InferenceService, wanted: Wanted) -
         if why and why != stale:
             raise RejectedError("start a revision", service.name, why)
         keep_memory(service, now)
-        if not now.created or service.image(now.created) != wanted.image:
-            return None
-        return now.created if _takes_nothing(now) else None
+        there = runs(service, now.created, wanted.image) and _takes_nothing(now)
+        return now.created if there else None
 
     if (found := service.until(made, seconds=MADE_WITHIN)) is not None:
         return found
@@ -87,6 +86,11 @@ def await_revision(service: Service, before: InferenceService, wanted: Wanted) -
         f"KServe made none in {MADE_WITHIN:g} s ({obstacle(now) or 'it does not say why'}); "
         "look at its controller",
     )
+
+
+def runs(service: Service, revision: str, image: str) -> bool:
+    """Tell whether a revision runs an image, by the revision's own word."""
+    return bool(revision) and service.image(revision) == image
 
 
 def _stay(service: Service, now: InferenceService, wanted: Wanted) -> str:

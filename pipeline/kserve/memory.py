@@ -24,16 +24,9 @@ def keep_memory(service: Service, now: InferenceService) -> bool:
 def standing(service: Service, now: InferenceService) -> str:
     """Find a revision of stable that can take everything, where the one rolled out is none.
 
-    ``""`` where that one is, or there is no other among those that KServe names.
+    ``""`` where that one is, or there is no other. KServe may have forgotten its name by then.
     """
     if not now.rolled_out or runs_stable(now, service.image(now.rolled_out)):
         return ""
-    known = dict.fromkeys(
-        (now.ready, now.created, now.previous, *(share.revision for share in now.traffic))
-    )
-    for name in known:
-        if name and runs_stable(now, service.image(name)):
-            found = service.revision(name)
-            if found is not None and found.warm(now.need):
-                return name
-    return ""
+    found = (one for one in service.revisions() if runs_stable(now, one.image))
+    return next((one.name for one in found if one.warm(now.need)), "")

@@ -29,10 +29,10 @@ _WAKE = 1.0
 def shift(service: Service, gateway: Gateway, revision: str, percent: int, sequence: int) -> None:
     """Give the canary this share, and return when it was observed."""
     now, found = admitted(service, revision, sequence)
-    if found.image == now.digest:
-        return  # it is stable: it has what the canary leaves
+    if is_stable(now, found):
+        return  # it has what the canary leaves, and no percent of its own (trap 1)
     undisturbed(now, found.image)
-    if percent == 0 and not found.ready.true:
+    if percent == 0 and ignores_percent(found):
         withdraw(service, now, sequence)
         return
     if percent > 0:
@@ -44,7 +44,7 @@ def shift(service: Service, gateway: Gateway, revision: str, percent: int, seque
 def complete(service: Service, gateway: Gateway, revision: str, sequence: int) -> None:
     """Give the revision everything, and return when it was observed."""
     now, found = admitted(service, revision, sequence)
-    if found.image == now.digest:  # done before, or begun: what is left of it is the same
+    if is_stable(now, found):  # done before, or begun: what is left of it is the same
         restore(service, sequence)
         return
     wanted = Wanted(found.image, now.canary_model, sequence)
@@ -56,6 +56,16 @@ def complete(service: Service, gateway: Gateway, revision: str, sequence: int) -
     warm(service, gateway, now, found)
     service.patch(patches.promoted(now, wanted))
     observe_all(service, revision, wanted)
+
+
+def is_stable(now: InferenceService, found: Revision) -> bool:
+    """Tell whether a revision is of what is stable already."""
+    return found.image == now.digest
+
+
+def ignores_percent(found: Revision) -> bool:
+    """Tell whether a revision keeps its share whatever is asked for: it is not ready (trap 4)."""
+    return not found.ready.true
 
 
 def turn_back(service: Service, now: InferenceService, revision: str, wanted: Wanted) -> None:
