@@ -61,11 +61,11 @@ check: test ## the same as test
 
 cluster-smoke: dev ## the core scenarios on a real cluster; builds it on first use, needs root
 	$(CLUSTER) build
-	$(PYTEST) -n 2 --dist loadgroup -m 'cluster and smoke' tests/cluster
+	@trap '$(CLUSTER) tidy' EXIT; $(PYTEST) -n 2 --dist loadgroup -m 'cluster and smoke' tests/cluster
 
 cluster-test: dev ## every test on a real cluster; builds it on first use, needs root
 	$(CLUSTER) build
-	$(PYTEST) -n 2 --dist loadgroup -m cluster tests/cluster
+	@trap '$(CLUSTER) tidy' EXIT; $(PYTEST) -n 2 --dist loadgroup -m cluster tests/cluster
 
 cluster-up: dev ## a cluster to work with; prints the line that kubectl needs
 	@$(CLUSTER) up

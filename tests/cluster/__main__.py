@@ -1,8 +1,9 @@
-"""``python -m tests.cluster build|up [A|B|C]|down|status|why-not``: the cluster, by hand."""
+"""``python -m tests.cluster build|up [A|B|C]|down|tidy|status|why-not``: the cluster, by hand."""
 
 import argparse
 import sys
 
+from tests.cluster.lending import tidy
 from tests.cluster.stack.building import build_control_plane, build_everything
 from tests.cluster.stack.parts import ClusterError
 from tests.cluster.stack.place import Place
@@ -19,6 +20,7 @@ def main() -> None:
     up = verbs.add_parser("up", help="bring the cluster up, building what is missing")
     up.add_argument("tier", nargs="?", choices=("A", "B", "C"), default="C")
     verbs.add_parser("down", help="take it down, in whichever state it is")
+    verbs.add_parser("tidy", help="take down what a run of tests that was killed has left")
     verbs.add_parser("status", help="say what runs and what does not")
     verbs.add_parser("why-not", help="say why this machine can run no pods; 1 where it can")
     said = parser.parse_args()
@@ -31,6 +33,8 @@ def main() -> None:
                 _up(whole, said.tier)
             case "down":
                 whole.down()
+            case "tidy":
+                tidy()
             case "status":
                 _status(whole)
             case _:

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.lending import lent
 from tests.cluster.people import Person, person
 from tests.cluster.services import Services
 from tests.cluster.stack.api import Api, Object
 from tests.cluster.stack.binaries import program
-from tests.cluster.stack.building import build_control_plane, build_everything
+from tests.cluster.stack.building import build_control_plane
 from tests.cluster.stack.control_plane import ControlPlane
 from tests.cluster.stack.images import Images
 from tests.cluster.stack.parts import Parts
-from tests.cluster.stack.place import Place, tests_cache
 from tests.cluster.stack.whole import Whole, start_apart_plane, why_not
 from tests.cluster.traffic import Target, Traffic, steady
-from tests.cluster.turns import turn, unused, use
-from tests.servers.go_tools import alone as one_at_a_time
+from tests.cluster.turns import turn
 
 Model = Callable[..., str]
 Load = Callable[..., AbstractContextManager[Traffic]]
@@ -33,20 +32,8 @@ def cluster() -> Iterator[Whole]:
         if os.environ.get("CI") and os.geteuid() == 0:
             pytest.fail(why)  # it must not look as if this had been tested
         pytest.skip(why)
-    whole = Whole(Place())
-    ours = tests_cache() / "cluster-of-pytest"
-    begin = tests_cache() / "cluster-of-pytest.lock"
-    with use(ours):
-        with one_at_a_time(begin):
-            if not whole.stands():
-                build_everything()
-                whole.up()
-                ours.write_text("up")
+    with lent() as whole:
         yield whole
-    with one_at_a_time(begin):
-        if ours.exists() and ours.read_text() and unused(ours):  # the last worker
-            whole.down()
-            ours.unlink()
 
 
 @pytest.fixture
