@@ -244,8 +244,10 @@ def test_what_an_activator_answers_for_a_pod_that_cannot_counts_and_nothing_twic
         stable.answer(activator.pass_on("fraud-00001"), host=ON_POD)
         canary.answer(activator.pass_on("fraud-00002", 500), host="fraud-00002-private.ml")
         activator.pass_on("fraud-00002", 504)
-        settled(metrics, Counts(2, 0), "fraud-00001")
         settled(metrics, Counts(2, 2), "fraud-00002")
+        settled(metrics, Counts(2, 0), "fraud-00001")
+        stable.answer(activator.pass_on("fraud-00001"), host=ON_POD)
+        settled(metrics, Counts(3, 0), "fraud-00001")
 
 
 def test_a_prometheus_behind_tls_is_believed_by_its_ca(tmp_path: Path) -> None:
