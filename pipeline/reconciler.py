@@ -73,15 +73,19 @@ class Reconciler:
         self._gone_since: dict[str, datetime] = {}
         self._first_seen: dict[str, tuple[int | None, datetime]] = {}
 
-    def tick(self) -> None:
-        """Look at every service that is due or that a delivery woke; one fault stops no other."""
+    def tick(self, unseen: frozenset[str] = frozenset()) -> None:
+        """Look at every service that is due or that a delivery woke; one fault stops no other.
+
+        Nothing is decided about the ``unseen``: a hold may stand on their target.
+        """
         woken = self._woken()
         held = self._ledger.holds.unread()
         now = self._clock.now()
         due = [
             name
             for name in self._services
-            if name in woken or self._is_due(name, now) or self._held_since(name, held)
+            if name not in unseen
+            and (name in woken or self._is_due(name, now) or self._held_since(name, held))
         ]
         answers: dict[str, tuple[Outcome, str | None] | None] = {}
         read = self._aliases.read([self._services[name] for name in due])

@@ -1,29 +1,29 @@
 """Claim, run, keep what serves, tell MLflow, let go.
 
-One worker per ledger on one machine. The engine runs promotions, one per service at a time. Five
+One worker per ledger on one machine. The engine runs promotions, one per service at a time. Six
 loops go on beside it: one compares aliases with the ledger, one hands what was accepted to the
-engine, one keeps what serves as it should be and writes down what it observes, one tells MLflow, so
-that an MLflow that hangs keeps no rollback waiting, and one tidies the caches. Each may be killed
-at any moment (law 4, law 8).
+engine, one keeps what serves as it should be and writes down what it observes, one mends what was
+changed by hand, one tells MLflow, so that an MLflow that hangs keeps no rollback waiting, and one
+tidies the caches. Each may be killed at any moment (law 4, law 8).
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from pipeline.domain.plan import Plan
 from pipeline.domain.promotion import Phase, Promotion
-from pipeline.domain.serving import ServiceState
+from pipeline.drift import Mender
 from pipeline.engine import Engine
-from pipeline.errors import LaurelError, TransientError
+from pipeline.errors import TransientError
+from pipeline.keeping import Keeper
 from pipeline.ledger import Ledger
 from pipeline.promote import Tools, carry_out
 from pipeline.reconciler import Reconciler
 from pipeline.record import Record
 from pipeline.run import Run
-from pipeline.steps.rollback import restore
 from pipeline.write_back import WriteBack
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Worker:
     Parameters
     ----------
     services
-        Names of the services whose state is observed.
+        The services whose state is observed, by name.
     checkpoints
         The engine's file.
     heavy
@@ -56,7 +56,7 @@ class Worker:
         ledger: Ledger,
         tools: Tools,
         reconciler: Reconciler,
-        services: Iterable[str],
+        services: Mapping[str, Plan],
         *,
         checkpoints: Path,
         heavy: int,
@@ -67,7 +67,8 @@ class Worker:
         self._tools = tools
         self._reconciler = reconciler
         self._write_back = WriteBack(ledger, tools.models, tools.clock)
-        self._services = tuple(services)
+        self._keeper = Keeper(ledger, tools.target, tools.clock, services)
+        self._mender = Mender(ledger, tools, services)
         self._heavy = threading.Semaphore(heavy)
         self._poll = poll
         self._tidy = tidy
@@ -87,13 +88,14 @@ class Worker:
 
         """
         try:
-            self._keep()
+            self._keeper.keep()
         except TransientError as error:
             _log.warning("not everything serves yet: %s", error)
         self._engine.start()
         self._begin("reconcile", self._reconcile, partial(self._wait, self._look))
         self._begin("dispatch", self._dispatch, partial(self._wait, self._hand_on))
-        self._begin("keep", self._keep, lambda: self._stopping.wait(KEEP_EVERY))
+        self._begin("keep", self._keeper.keep, lambda: self._stopping.wait(KEEP_EVERY))
+        self._begin("mend", self._mender.tick, lambda: self._stopping.wait(KEEP_EVERY))
         self._begin("tidy", self._tidy_caches, lambda: None)
         self._begin("tell", self._write_back.tick, lambda: self._stopping.wait(self._poll))
 
@@ -128,7 +130,7 @@ class Worker:
         woken.clear()
 
     def _reconcile(self) -> None:
-        self._reconciler.tick()
+        self._reconciler.tick(self._keeper.unseen())
         self._hand_on.set()
 
     def _tidy_caches(self) -> None:
@@ -175,7 +177,7 @@ class Worker:
         record = Record(promotion, self._ledger, self._tools.clock)
         run = Run(record, self._engine, self._tools.clock, self._heavy)
         ended = carry_out(run, self._tools)
-        self._observe(promotion.service)
+        self._keeper.look(promotion.service)
         self._ledger.promotions.change(
             promotion_id,
             phase=ended.phase,
@@ -185,28 +187,3 @@ class Worker:
         )
         _log.info("%s %s: %s", promotion.kind, ended.phase, ended.reason, extra=about)
         self.wake()
-
-    def _keep(self) -> None:
-        self._tools.target.keep()
-        for service in self._services:
-            self._observe(service)
-
-    def _observe(self, service: str) -> None:
-        """Write down what a service serves now, where that is news."""
-        with suppress(LaurelError):  # the next look will tell; what was seen before stays
-            state = self._tools.target.observe(service)
-            known = self._ledger.states.get(service)
-            if known is None or known[0] != state:
-                self._ledger.states.observed(state, self._tools.clock.now())
-            self._end_orphan(state)
-
-    def _end_orphan(self, state: ServiceState) -> None:
-        """Put traffic back that no promotion answers for: its ledger was lost.
-
-        An older sequence is refused, so what was accepted meanwhile loses nothing.
-        """
-        if state.canary is None or not state.canary.percent:
-            return
-        if all(each.service != state.name for each in self._ledger.promotions.open()):
-            _log.warning("no promotion answers for %s: put back", state.canary.name)
-            restore(state.name, sequence=state.sequence, target=self._tools.target)

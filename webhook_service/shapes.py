@@ -174,7 +174,11 @@ class HoldJson(BaseModel):
 
 
 class ServiceJson(BaseModel):
-    """A service: what serves, what holds it, what happened last."""
+    """A service: what serves, what holds it, what happened last.
+
+    ``drift`` says what somebody changed by hand since Laurel last wrote it; ``foreign`` what serves
+    there that Laurel did not make.
+    """
 
     name: str
     model: str
@@ -183,6 +187,8 @@ class ServiceJson(BaseModel):
     stable: RevisionJson | None
     canary: RevisionJson | None
     hold: HoldJson | None
+    drift: str | None
+    foreign: str | None
     promotion: str | None
     url: str | None
     observed_at: datetime | None

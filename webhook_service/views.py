@@ -77,6 +77,8 @@ def service_json(plan: Plan, ledger: Ledger, target: str) -> ServiceJson:
         stable=None if state is None else _revision(state.stable),
         canary=None if state is None else _revision(state.canary),
         hold=None if hold is None else HoldJson(actor=hold.actor, reason=hold.reason, at=hold.at),
+        drift=None if state is None else state.drift or None,
+        foreign=None if state is None else state.foreign,
         promotion=None if latest is None else latest.id,
         url=None if state is None else state.url,
         observed_at=observed_at,

@@ -20,12 +20,13 @@ def services_table(services: Iterable[_Json], promotions: Mapping[str, _Json]) -
             _digest(_of(service["stable"], "image")),
             _share(service["canary"]),
             _held(service["hold"]),
+            "yes" if service["drift"] else None,
             *_latest(promotions.get(service["name"])),
         )
         for service in services
     ]
-    columns = ("service", "watches", "version", "digest", "canary", "hold", "latest", "phase")
-    return Table(columns, rows)
+    seen = ("service", "watches", "version", "digest", "canary", "hold", "drift")
+    return Table((*seen, "latest", "phase"), rows)
 
 
 def service_table(service: _Json) -> Table:
@@ -38,10 +39,12 @@ def service_table(service: _Json) -> Table:
         ("url", f"{service['url']} (Host: {service['name']})"),
         ("serves version", _of(stable, "model_version")),
         ("image", _of(stable, "image")),
-        ("revision", _of(stable, "revision")),
-        ("canary", _share(canary)),
+        ("revision", _revision(stable)),
+        ("canary", _revision(canary)),
         ("canary image", _of(canary, "image")),
+        ("foreign", service["foreign"]),
         ("hold", _held(service["hold"])),
+        ("drift", service["drift"]),
         ("latest promotion", service["promotion"]),
         ("observed", _when(service["observed_at"])),
     ]
@@ -136,6 +139,10 @@ def _of(revision: _Json | None, field: str) -> Any:  # noqa: ANN401 - a cell
 
 def _share(revision: _Json | None) -> str | None:
     return None if revision is None else f"{revision['percent']} %"
+
+
+def _revision(revision: _Json | None) -> str | None:
+    return None if revision is None else f"{revision['revision']} at {revision['percent']} %"
 
 
 def _held(hold: _Json | None) -> str | None:

@@ -355,6 +355,41 @@ def test_a_removed_service_starts_nothing_and_keeps_serving(
     assert len(worker.promotions()) == 1
 
 
+def test_a_lost_ledger_finds_the_hold_on_what_serves_and_undoes_no_persons_rollback(
+    laurel: Start, model: Registered
+) -> None:
+    up = laurel("up")
+    until(up.answers, "the receiver answers", say=up.log)
+    first(up, model)
+    model.add()
+    with up.traffic() as seen:
+        model.point(2)
+        assert up.ended(2).phase is Phase.SUCCEEDED, up.story()
+        assert up.call("POST", f"/services/{SERVICE}/rollback", {"reason": "complaints"})[0] == 202
+        assert up.ended(3).phase is Phase.SUCCEEDED, up.story()
+        until(
+            lambda: (hold := up.state().hold) and hold.alias_version == 2,
+            "the hold stands on the service",
+            say=up.log,
+        )
+        held = up.ledger.holds.get(SERVICE)
+        up.kill()
+        up.lose_ledger()
+        up.start("up")
+        until(lambda: up.ledger.holds.get(SERVICE), "the hold is found", say=up.log)
+        assert up.ledger.holds.get(SERVICE) == held
+        model.polled()
+        assert up.promotions() == []
+        assert up.ask() == (200, "1")
+        model.add()
+        model.point(3)
+        assert up.ended(1).phase is Phase.SUCCEEDED, up.story()
+        assert up.ask() == (200, "3")
+        until(lambda: up.state().hold is None, "the hold is off the service too", say=up.log)
+    assert up.promotions()[0].sequence == 4
+    assert {status for status, _ in seen} == {200}
+
+
 def test_a_lost_ledger_finds_what_serves_and_moves_nothing(
     laurel: Start, model: Registered
 ) -> None:

@@ -99,6 +99,16 @@ def test_between_two_polls_a_delivery_wakes_it_and_gets_the_credit(one: Scene) -
     assert one.outcome(delivery) is Outcome.PROMOTED
 
 
+def test_a_service_that_nobody_has_seen_yet_is_left_alone_until_somebody_has(one: Scene) -> None:
+    one.registry.point("scorer", "champion", 1)
+    delivery = one.tell(1)
+    one.reconciler.tick(frozenset({"fraud"}))
+    assert (one.promotions(), one.outcome(delivery)) == ([], None)
+    one.tick()
+    assert len(one.promotions()) == 1
+    assert one.outcome(delivery) is Outcome.PROMOTED
+
+
 def test_what_the_alias_names_now_counts_and_not_what_a_delivery_says(one: Scene) -> None:
     one.registry.point("scorer", "champion", 3)
     late = one.tell(2)

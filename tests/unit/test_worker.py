@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.domain.pods import Drift, PodPlan
 from pipeline.domain.promotion import Kind, Phase
+from pipeline.domain.references import Digest, ImageRef
+from pipeline.domain.serving import Hold
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.reconciler import Reconciler
 from pipeline.worker import Worker
@@ -177,7 +180,7 @@ def test_a_canary_that_no_promotion_answers_for_goes_back(one: Scene, tmp_path: 
     seen: list[tuple[int | None, int]] = []
 
     def look(percent: int) -> None:
-        worker_of(one, tmp_path)._keep()
+        worker_of(one, tmp_path)._keeper.keep()
         seen.append(one.serves)
         if percent == LAST_STEP:
             raise KeyboardInterrupt
@@ -188,8 +191,57 @@ def test_a_canary_that_no_promotion_answers_for_goes_back(one: Scene, tmp_path: 
     assert seen == [(1, 10), (1, 50)]
     (tmp_path / "new").mkdir()
     with scene(tmp_path / "new", images=one.images, target=one.target) as lost:
-        worker_of(lost, tmp_path)._keep()
+        worker_of(lost, tmp_path)._keeper.keep()
         assert lost.serves == (1, 0)
+
+
+def test_a_lost_ledger_undoes_no_persons_rollback_although_the_target_is_away_at_first(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.promote(1)
+    one.promote(2)
+    one.roll_back_to(one.promotions[0].image)
+    one.models.point(MODEL, "champion", 2)
+    held = Hold("ada", "complaints", one.clock.now(), 2)
+    one.target.hold(SERVICE, held)
+    (tmp_path / "new").mkdir()
+    with scene(tmp_path / "new", images=one.images, target=one.target, models=one.models) as lost:
+        observe = lost.target.observe
+        asked, readings = threading.Semaphore(0), threading.Semaphore(0)
+
+        def away(_service: str) -> object:
+            asked.release()
+            raise UnavailableError("observe", SERVICE, "its API server does not answer")
+
+        monkeypatch.setattr("pipeline.worker.KEEP_EVERY", 0.02)
+        monkeypatch.setattr(lost.target, "observe", away)
+        with working(lost, tmp_path):
+            for _ in range(5):
+                assert asked.acquire(timeout=30)
+            assert lost.promotions == []
+            lost.models.at_read = readings.release
+            monkeypatch.setattr(lost.target, "observe", observe)
+            for _ in range(5):
+                assert readings.acquire(timeout=30)
+        assert lost.promotions == []
+        assert lost.ledger.holds.get(SERVICE) == held
+        assert lost.serves == (1, 0)
+
+
+def test_what_was_changed_by_hand_is_put_back_where_the_service_asks_for_that(
+    one: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.worker.KEEP_EVERY", 0.02)
+    one.plan = replace(one.plan, pods=PodPlan(drift=Drift.HEAL))
+    one.promote(1)
+    image = one.promotions[0].image
+    one.models.point(MODEL, "champion", 1)
+    with working(one, tmp_path):
+        one.target.edit(SERVICE, ImageRef("ml/fraud", Digest.of(b"theirs")), "another image")
+        eventually(lambda: not one.target.observe(SERVICE).drift, "it is put back")
+    stable = one.target.observe(SERVICE).stable
+    assert stable is not None
+    assert stable.image == image
 
 
 def test_a_target_that_cannot_be_used_stops_the_start_and_nothing_runs(

@@ -19,12 +19,12 @@ def test_status_shows_what_each_service_serves(served: Served) -> None:
     heading, row = laurel("status").stdout.splitlines()
     assert heading.split()[:4] == ["SERVICE", "WATCHES", "VERSION", "DIGEST"]
     shown = ["fraud", "fraud-scorer@champion", "1", FIRST.digest.short, "25", "%"]
-    assert row.split() == [*shown, "ada:", "audit", "fraud-scorer/2", "running"]
+    assert row.split() == [*shown, "ada:", "audit", "-", "fraud-scorer/2", "running"]
 
 
 def test_status_of_a_service_that_nothing_was_promoted_to_shows_dashes(served: Served) -> None:
     assert served.url
-    assert laurel("status").stdout.splitlines()[1].split()[2:] == ["-"] * 6
+    assert laurel("status").stdout.splitlines()[1].split()[2:] == ["-"] * 7
     assert answer("status")["items"][0]["stable"] is None
 
 
@@ -32,6 +32,27 @@ def test_status_of_a_service_tells_all_of_it(served: Served) -> None:
     assert served.url
     assert answer("status", "fraud")["name"] == "fraud"
     assert "fraud-scorer@champion" in laurel("status", "fraud").stdout
+
+
+def test_status_of_a_service_tells_its_revisions_its_shares_and_what_was_changed_by_hand(
+    served: Served,
+) -> None:
+    drift = "somebody set the percent to 10 by hand: put it back, or set drift: adopt"
+    served.ledger.states.observed(
+        ServiceState(
+            "fraud",
+            "http://127.0.0.1:8081",
+            stable=Revision("fraud-00001", FIRST, 90, Readiness.READY, 1),
+            canary=Revision("fraud-00002", SECOND, 10, Readiness.READY, 2),
+            drift=drift,
+        ),
+        NOW,
+    )
+    shown = laurel("status", "fraud").stdout
+    assert ["revision", "fraud-00001", "at", "90", "%"] in _words(shown)
+    assert ["canary", "fraud-00002", "at", "10", "%"] in _words(shown)
+    assert drift in shown
+    assert laurel("status").stdout.splitlines()[1].split()[-3:] == ["yes", "-", "-"]
 
 
 def test_status_of_a_promotion_tells_its_steps_and_looks(served: Served) -> None:

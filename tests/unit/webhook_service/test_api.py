@@ -436,10 +436,22 @@ def test_a_service_shows_what_the_worker_last_saw(client: Client, ledger: Ledger
             "percent": 10,
         },
         "hold": {"actor": "ada", "reason": "investigating", "at": "2026-11-20T18:00:00Z"},
+        "drift": None,
+        "foreign": None,
         "promotion": latest.id,
         "url": "http://127.0.0.1:8081",
         "observed_at": "2026-11-20T18:00:00Z",
     }
+
+
+def test_a_service_shows_what_was_changed_by_hand_and_what_laurel_did_not_make(
+    client: Client, ledger: Ledger
+) -> None:
+    drift, foreign = "somebody set the percent to 10: put it back", "model: sklearn from s3://b"
+    state = ServiceState("fraud", "http://127.0.0.1:8081", foreign=foreign, drift=drift)
+    ledger.states.observed(state, NOW)
+    shown = client.call("GET", "/services/fraud", token=BOB).json()
+    assert (shown["drift"], shown["foreign"]) == (drift, foreign)
 
 
 def test_a_service_that_serves_nothing_has_no_revisions(client: Client, ledger: Ledger) -> None:
