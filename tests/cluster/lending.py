@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.stack.building import build_everything
-from tests.cluster.stack.place import Place, tests_cache
+from tests.cluster.stack.place import Place, kept_folder
 from tests.cluster.stack.whole import Whole
 from tests.cluster.turns import unused, use
 from tests.servers.go_tools import alone
@@ -19,7 +19,7 @@ from tests.servers.go_tools import alone
 def lent() -> Iterator[Whole]:
     """Use the cluster of this machine, together with others."""
     whole = Whole(Place())
-    tests_cache().mkdir(parents=True, exist_ok=True)
+    kept_folder().mkdir(parents=True, exist_ok=True)
     with use(_users()):
         with alone(_lock()):
             if not whole.stands():
@@ -42,12 +42,12 @@ def tidy() -> None:
 
 
 def _ours() -> Path:
-    return tests_cache() / "cluster-of-tests"
+    return kept_folder() / "cluster-of-tests"
 
 
 def _users() -> Path:
-    return tests_cache() / "cluster-of-tests.users"
+    return kept_folder() / "cluster-of-tests.users"
 
 
 def _lock() -> Path:
-    return tests_cache() / "cluster-of-tests.lock"
+    return kept_folder() / "cluster-of-tests.lock"

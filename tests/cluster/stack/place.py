@@ -13,14 +13,14 @@ API_SERVICE = "10.96.0.1"
 DOMAIN = "laurel.test"
 
 
-def tests_cache() -> Path:
+def kept_folder() -> Path:
     """Name the folder of everything that outlives test runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "laurel-tests"
 
 
 def cache_folder() -> Path:
     """Name the folder of what is built once."""
-    return tests_cache() / "cluster"
+    return kept_folder() / "cluster"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Place:
     @property
     def folder(self) -> Path:
         """Hold its records, keys, logs and storage; gone when it is down."""
-        return tests_cache() / f"cluster-run-{self.number}"
+        return kept_folder() / f"cluster-run-{self.number}"
 
     @property
     def link(self) -> str:

@@ -33,7 +33,7 @@ from tests.cluster.stack.knative import (
 )
 from tests.cluster.stack.node import NODE, start_node, start_registry
 from tests.cluster.stack.parts import ClusterError, Parts
-from tests.cluster.stack.place import Place, tests_cache
+from tests.cluster.stack.place import Place, kept_folder
 from tests.cluster.stack.versions import PACKAGES
 from tests.servers.debian_packages import missing_tools, unpacked
 from tests.servers.go_tools import alone
@@ -52,7 +52,7 @@ def why_not() -> str | None:
     lacking = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if lacking:
         return f"a cluster needs {' and '.join(lacking)} (Debian: util-linux)"
-    why = missing_tools() or apart.why_not() or cgroups.why_not() or apart.hidden(tests_cache())
+    why = missing_tools() or apart.why_not() or cgroups.why_not() or apart.hidden(kept_folder())
     return f"a cluster {why}" if why else None
 
 
@@ -78,7 +78,7 @@ class Whole:
 
     def up(self, tier: str = "C") -> None:
         """Bring it up from nothing, or refuse and leave what is there as it is."""
-        tests_cache().mkdir(parents=True, exist_ok=True)
+        kept_folder().mkdir(parents=True, exist_ok=True)
         with alone(self._lock):
             if found := self._found():
                 raise ClusterError(
@@ -95,7 +95,7 @@ class Whole:
 
     def down(self) -> None:
         """Take down whatever there is of it, in whichever state; leave nothing."""
-        if not tests_cache().exists():
+        if not kept_folder().exists():
             return
         with alone(self._lock):
             self._down()
@@ -111,7 +111,7 @@ class Whole:
 
     @property
     def _lock(self) -> Path:
-        return tests_cache() / f"{self.place.folder.name}.lock"
+        return kept_folder() / f"{self.place.folder.name}.lock"
 
     def _tier(self) -> str:
         return self._complete.read_text() if self._complete.exists() else ""
