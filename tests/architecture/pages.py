@@ -1,5 +1,6 @@
 """The pages of docs/ that the program itself writes: ``make docs``; a test compares them."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from pipeline.kserve.rights import RIGHTS, SMOKE_RIGHTS, Right
 from pipeline.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -63,7 +65,24 @@ def _told(field: FieldInfo) -> str:
     return " ".join(field.description.split()).replace("``", "`").replace("|", "\\|")
 
 
-PAGES = {"settings.md": settings_page}
+def kserve_page() -> str:
+    """Write the rights of a promotion into their place; the rest of the page is a person's."""
+    rows = [*_rights(RIGHTS, "services"), *_rights(SMOKE_RIGHTS, "smoke")]
+    table = "\n".join(
+        ["| namespace of | verb | resource | to |", "| --- | --- | --- | --- |", *rows]
+    )
+    text = (DOCS / "kserve.md").read_text()
+    return re.sub(r"(?<=<!-- rights -->\n).*?(?=<!-- end -->)", f"{table}\n", text, flags=re.DOTALL)
+
+
+def _rights(rights: tuple[Right, ...], where: str) -> Iterator[str]:
+    for right in rights:
+        kind = right.kind.group or "core"
+        why = right.why.removeprefix("to ")
+        yield f"| {where} | `{right.verb}` | `{right.resource}` ({kind}) | {why} |"
+
+
+PAGES = {"settings.md": settings_page, "kserve.md": kserve_page}
 
 
 if __name__ == "__main__":
