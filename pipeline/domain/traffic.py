@@ -55,7 +55,13 @@ def increments(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> Cou
 
 
 def decide(
-    plan: CanaryPlan, *, percent: int, elapsed: float, samples: int | None, worse: str | None
+    plan: CanaryPlan,
+    *,
+    percent: int,
+    elapsed: float,
+    samples: int | None,
+    worse: str | None,
+    away: str = "",
 ) -> Decision:
     """Decide what follows from a look.
 
@@ -71,13 +77,15 @@ def decide(
         Requests the canary answered in this step; ``None`` while the counters cannot be read.
     worse
         What the analysis holds against the canary, if anything.
+    away
+        Why the counters cannot be read.
 
     """
     if worse is not None:
         return Fail(worse)
     late = elapsed >= plan.deadline
     if samples is None:
-        return Fail(_AWAY.format(plan.deadline)) if late else Hold("metrics")
+        return Fail(_AWAY.format(plan.deadline, away)) if late else Hold("metrics", away)
     if percent == 0:
         return _next(plan, percent)
     if elapsed < plan.interval:
@@ -88,7 +96,7 @@ def decide(
 
 
 _AWAY = (
-    "request counts could not be read before the step's deadline of {:g} s; "
+    "request counts could not be read before the step's deadline of {:g} s ({}); "
     "mend the metrics source, then retry"
 )
 

@@ -26,6 +26,10 @@ LOOK = "look"
 ATTENTION = "attention"
 """Kind of the journal's notes that people are to be told."""
 _TELL_AFTER = 3600.0
+_TELL_AT_FIRST = 120.0
+"""Seconds that counters may be away. Those that were never there are more likely to be a mistake in
+the settings than an outage; a new pod takes a scrape or two until it has any.
+"""
 _LONGEST_SLEEP = 1.0
 """Seconds until a decision to stop is seen, however rare the looks are."""
 
@@ -106,11 +110,12 @@ class _Watch:
 
     def _look(self, state: CanaryState) -> tuple[CanaryState, Decision]:
         names = (self.stable, self.revision.revision)
-        samples, worse = None, None
+        samples, worse, away = None, None, ""
         try:
             seen = self.metrics.read(self.revision.service, names)
         except TransientError as error:
-            self._tell_if_long_away(state, error)
+            away = str(error)
+            self._tell_if_long_away(state, away)
         else:
             stable, new = (seen.get(name, {}) for name in names)
             state = state.look(stable, new, plan=self.plan.analysis, at=self.clock.now())
@@ -121,6 +126,7 @@ class _Watch:
             elapsed=self._elapsed(state),
             samples=samples,
             worse=worse,
+            away=away,
         )
 
     def _if_wanted(self, state: CanaryState, decision: Decision) -> Decision | Stopped:
@@ -182,17 +188,18 @@ class _Watch:
         passed = [note for note in self.journal.notes(LOOK) if note["verdict"] == "pass"]
         return tuple({k: v for k, v in note.items() if k != "state"} for note in passed)
 
-    def _tell_if_long_away(self, state: CanaryState, error: TransientError) -> None:
+    def _tell_if_long_away(self, state: CanaryState, why: str) -> None:
         since = state.looked_at.isoformat()
         away = (self.clock.now() - state.looked_at).total_seconds()
         told = any(note["since"] == since for note in self.journal.notes(ATTENTION))
-        if away >= _TELL_AFTER and not told:
+        limit = _TELL_AFTER if state.readings else _TELL_AT_FIRST
+        if away >= limit and not told:
             self.journal.note(
                 ATTENTION,
                 {
                     "since": since,
                     "reason": f"{self.revision.service}'s canary stays at {state.percent} % "
-                    f"because its requests cannot be counted: {error}",
+                    f"because its requests cannot be counted: {why}",
                 },
             )
 

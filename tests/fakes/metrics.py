@@ -1,10 +1,11 @@
 """Request counters that grow as the clock passes, split as the fake target splits traffic."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pipeline.domain.serving import RequestTotals
 from pipeline.errors import UnavailableError
+from tests.fakes.clock import FakeClock
 from tests.fakes.serving_target import FakeServingTarget
 
 FAST, SLOW = 10.0, 1000.0
@@ -33,11 +34,24 @@ class FakeMetrics:
         self.behaviour: dict[str, Behaviour] = {}
         self.totals: dict[str, dict[str, RequestTotals]] = {}
         self._owed: dict[tuple[str, str], float] = {}
+        self._read: Callable[[str], dict[str, RequestTotals]] = self._now
 
     def read(self, service: str, revisions: Iterable[str]) -> dict[str, dict[str, RequestTotals]]:
         if self.away:
             raise UnavailableError("read request counters", service, "start the proxy")
-        return {revision: dict(self.totals.get(revision, {})) for revision in revisions}
+        return {revision: self._read(revision) for revision in revisions}
+
+    def scraped(self, every: float, clock: FakeClock) -> None:
+        """Show each revision's counters as they were at its last scrape, at times of its own."""
+        seen: dict[str, tuple[int, dict[str, RequestTotals]]] = {}
+
+        def last(revision: str) -> dict[str, RequestTotals]:
+            scrape = int(clock.elapsed / every + sum(map(ord, revision)) % 7 / 7)
+            if revision not in seen or seen[revision][0] != scrape:
+                seen[revision] = scrape, self._now(revision)
+            return seen[revision][1]
+
+        self._read = last
 
     def flow(self, seconds: float) -> None:
         state = self.target.observe(self.service)
@@ -65,6 +79,9 @@ class FakeMetrics:
                 for edge in EDGES
             ),
         )
+
+    def _now(self, revision: str) -> dict[str, RequestTotals]:
+        return dict(self.totals.get(revision, {}))
 
     def restart(self, revision: str, series: str = "pod-1") -> None:
         """Start this series from zero, as a restarted pod does."""

@@ -199,12 +199,42 @@ def test_while_metrics_are_away_the_percent_stays_and_people_are_told_once(scene
     assert scene.clock.elapsed == pytest.approx(9060, abs=15)
 
 
+def test_counters_that_were_never_there_are_told_of_within_minutes(scene: Scene) -> None:
+    scene.metrics.away = True
+    told: list[int] = []
+    at(scene.clock, 110, lambda: told.append(len(scene.journal.notes("attention"))))
+    at(scene.clock, 130, lambda: told.append(len(scene.journal.notes("attention"))))
+    at(scene.clock, 600, lambda: setattr(scene.metrics, "away", False))
+    assert isinstance(run(scene), Analysis)
+    assert told == [0, 1]
+    (attention,) = scene.journal.notes("attention")
+    assert attention["reason"].startswith("fraud's canary stays at 0 % because its requests")
+
+
 def test_metrics_away_until_the_deadline_go_back(scene: Scene) -> None:
     scene.plan = replace(PLAN, canary=replace(PLAN.canary, deadline=600))
     at(scene.clock, 30, lambda: setattr(scene.metrics, "away", True))
     outcome = refused(run(scene))
+    assert "(could not read request counters (fraud): start the proxy)" in outcome.reason
     assert "mend the metrics source" in outcome.reason
     assert scene.percent == 0
+
+
+@pytest.mark.parametrize("every", [15, 30])
+@pytest.mark.parametrize(("failing", "passes"), [(0.0, True), (0.05, False), (0.4, False)])
+def test_counters_that_move_rarely_and_never_together_judge_alike(
+    scene: Scene,
+    every: float,
+    failing: float,
+    passes: bool,  # noqa: FBT001 - a parameter of a test
+) -> None:
+    scene.metrics.behaviour[scene.stable] = Behaviour(failing=0.01)
+    scene.metrics.behaviour[scene.new] = Behaviour(failing=0.01 + failing)
+    scene.metrics.scraped(every, scene.clock)
+    outcome = run(scene)
+    assert isinstance(outcome, Analysis) == passes
+    if not passes:
+        assert "requests failed" in refused(outcome).reason
 
 
 def test_what_went_wrong_while_metrics_were_away_counts_when_they_return(scene: Scene) -> None:
