@@ -29,13 +29,16 @@ class LocalRunner:
 
     @contextmanager
     def run(self, image: BuiltImage, env: tuple[EnvVar, ...]) -> Iterator[RunningModel]:
-        """Start the image; leaving the context, or the end of Laurel, ends all that it started."""
+        """Start the image; leaving the context, or the end of Laurel, ends all that it started.
+
+        Variables out of a cluster's secrets are not there: only the cluster knows them.
+        """
         rootfs = self._images.provide(image.ref)
+        plain = tuple(variable for variable in env if variable.secret_name is None)
         with tempfile.TemporaryDirectory(prefix="laurel-smoke-") as folder:
             output, socket = Path(folder, "output.log"), Path(folder, "model.sock")
-            command = server_command(
-                rootfs, plain_env(image.model.name, env), output, isolated=self._isolated
-            )
+            variables = plain_env(image.model.name, plain)
+            command = server_command(rootfs, variables, output, isolated=self._isolated)
             with listen(socket) as listener, tied(command, listener=listener) as alive:
                 listener.close()  # else connections would outlive the server
                 yield _Running(socket, output, alive)

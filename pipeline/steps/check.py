@@ -14,10 +14,15 @@ from pipeline.ports import ServingTarget
 def check(resolved: ResolvedModel, *, plan: Plan, target: ServingTarget) -> CheckedModel | Refused:
     """Compare the version's tags with ``require.tags``, its platform with the target's.
 
-    What the target objects to is refused here, before anything is built or changed.
+    What the target objects to is refused here, before anything is built or changed; what follows
+    its first line is a diff.
     """
     if objection := target.objection(plan):
-        return Refused(f"{resolved.model} cannot be rolled out to {plan.service}: {objection}")
+        why, _, diff = objection.partition("\n")
+        return Refused(
+            f"{resolved.model} cannot be rolled out to {plan.service}: {why}",
+            {"diff": diff.splitlines()} if diff else {},
+        )
     if other := _other_platform(platform_of(plan), plan.service, target):
         return Refused(f"{resolved.model} cannot be built for {plan.service}: {other}")
     unmet = unmet_tags(plan.required_tags, resolved.tags)

@@ -54,6 +54,16 @@ def test_what_the_target_objects_to_is_refused_before_anything_is_built(tmp_path
     )
 
 
+def test_the_diff_of_a_change_that_nobody_allowed_is_evidence(tmp_path: Path) -> None:
+    target = FakeServingTarget()
+    target.objections = "it serves another image: set adopt: true\n-image: a\n+image: b"
+    refused = check(Scene.of("sk-pickle", tmp_path).resolved(), plan=PLAN, target=target)
+    assert refused == Refused(
+        "fraud/3 cannot be rolled out to fraud: it serves another image: set adopt: true",
+        {"diff": ["-image: a", "+image: b"]},
+    )
+
+
 def test_an_image_for_other_machines_than_the_worker_s_is_refused(tmp_path: Path) -> None:
     target = FakeServingTarget(platforms=("linux/s390x", host_platform()))
     plan = replace(PLAN, platform="linux/s390x")
