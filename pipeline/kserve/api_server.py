@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import urllib3
 
-from pipeline.errors import PermanentError
+from pipeline.errors import ConfigurationError, ForbiddenError, PermanentError
 from pipeline.kserve.api_errors import Answer, Asked, refusal, unreachable
 
 CONNECT, READ = 10.0, 40.0  # seconds; a webhook of the server's may take 30 of them
@@ -68,7 +68,7 @@ class ApiServer:
         try:
             return _read(response, call.asked)
         finally:
-            _let_go(response)
+            response.close()  # read to its end, the connection is kept and not closed
 
     @contextmanager
     def stream(self, call: Call, silence: float) -> Iterator[Iterator[bytes]]:
@@ -90,7 +90,11 @@ class ApiServer:
         if response.status != HTTPStatus.UNAUTHORIZED:
             return response
         response.close()
-        self._client = self._login()
+        try:
+            self._client = self._login()
+        except ConfigurationError as error:  # it could be read at start-up
+            hint = f"the login cannot be read any more: {error}"
+            raise ForbiddenError(call.asked.attempted, call.asked.subject, hint) from error
         return self._send(call, silence)
 
     def _send(self, call: Call, silence: float) -> urllib3.BaseHTTPResponse:
@@ -127,11 +131,3 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
     """Read ``Retry-After``, which an API server says in seconds."""
     said = response.headers.get("Retry-After", "").strip()
     return min(float(said), _LONGEST_WAIT) if said.isascii() and said.isdigit() else None
-
-
-def _let_go(response: urllib3.BaseHTTPResponse) -> None:
-    """Keep the connection where the answer was read to its end, else close it."""
-    if response.closed:
-        response.release_conn()
-    else:
-        response.close()

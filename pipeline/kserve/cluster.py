@@ -19,6 +19,7 @@ from pipeline.kserve.resources import ACCESS_REVIEWS, PODS, Resource
 from pipeline.kserve.watching import Json, Snapshot, Watching
 
 _LONGEST_LOG = 1 << 16
+_LOG_READ = 1 << 20  # a server that limits cuts off the end, and the last words are there
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _JSON_PATCH = "application/json-patch+json"
 Query = tuple[tuple[str, str], ...]
@@ -137,7 +138,7 @@ class Cluster:
         query = (
             ("container", container),
             ("tailLines", str(lines)),
-            ("limitBytes", str(_LONGEST_LOG)),
+            ("limitBytes", str(_LOG_READ)),
             ("previous", str(previous).lower()),
         )
         call = self._call("get", PODS, pod, "log", query=query)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+import yaml
 
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.kserve.api_server import Call
@@ -19,6 +20,12 @@ from pipeline.proxies import Pools, Proxy
 
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 500
+_SPOILT = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)  # what a file of other shape leads to
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ def log_in(kubeconfig: Path | None, context: str | None) -> LoggedIn:
     configuration.keep_alive = True
     try:
         _load(configuration, kubeconfig, context)
-    except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigException, yaml.YAMLError, OSError, *_SPOILT) as error:
         raise ConfigurationError(_unusable(kubeconfig, error)) from error
     address = urlsplit(configuration.host)
     if address.scheme not in _PORTS or not address.hostname:

@@ -54,6 +54,8 @@ class ApiServer:
         Qualified plurals whose definitions are not installed.
     refusals
         What the next requests get, one each.
+    at_watch
+        What is done when the next watches have begun, one each.
     gone_as_status
         Whether a watch from a forgotten version is told 410 before it begins, or in an event.
     silent
@@ -68,6 +70,7 @@ class ApiServer:
     logs: Callable[[Json, str, bool], str] = lambda *_: ""
     missing: set[str] = field(default_factory=set)
     refusals: list[Refused] = field(default_factory=list)
+    at_watch: list[Callable[[], object]] = field(default_factory=list)
     gone_as_status: bool = False
     silent: bool = False
     tls: ssl.SSLContext | None = None
@@ -176,13 +179,15 @@ class ApiServer:
         if self.gone_as_status:
             self.store.since(asked.kind, asked.namespace, version, fields)
         yield {}
+        if self.at_watch:
+            self.at_watch.pop(0)()
         while True:
             with self.store.changed:
                 found, gone = self._since(asked.kind, asked.namespace, version, fields)
                 orders, heard = self._orders[heard:], len(self._orders)
                 left = end - monotonic()
-                if not found and not orders and not gone and left > 0:
-                    self.store.changed.wait(left)
+                if not found and not orders and not gone and (left > 0 or self.silent):
+                    self.store.changed.wait(None if self.silent else left)
                     continue
             yield from ({"type": change.type, "object": change.object} for change in found)
             version = max([version, *(change.version for change in found)])
@@ -193,7 +198,7 @@ class ApiServer:
                 return
             if "bookmark" in orders:
                 yield _bookmark(asked.kind, version)
-            if left <= 0:
+            if left <= 0 and not self.silent:
                 return
 
     def _since(
@@ -248,7 +253,8 @@ class ApiServer:
         previous = asked.query.get("previous") == "true"
         text = self.logs(pod, asked.query.get("container", ""), previous)
         lines = text.splitlines(keepends=True)[-int(asked.query.get("tailLines", "1000")) :]
-        return "".join(lines)[: int(asked.query.get("limitBytes", str(1 << 20)))]
+        limit = int(asked.query.get("limitBytes", str(1 << 20)))
+        return "".join(lines).encode()[:limit].decode(errors="replace")
 
     def _discovery(self, version: str) -> Json:
         known = [

@@ -43,6 +43,14 @@ class Listener(ThreadingHTTPServer):
         self._opening = threading.Lock()
         super().__init__(("127.0.0.1", port), Handler)
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self.tls is not None:  # hands are shaken in the connection's own thread
+            connection = self.tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
+
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
         with self._opening:
             self._open.add(request)
@@ -70,11 +78,6 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Listener
-
-    def setup(self) -> None:
-        if self.server.tls is not None:
-            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
-        super().setup()
 
     def do_GET(self) -> None:
         self._serve()
