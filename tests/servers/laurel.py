@@ -141,7 +141,7 @@ class Laurel:
         """End everything: the process, what it serves, the connection to its ledger."""
         if self.process is not None:
             self.kill()
-        wiring.build_target(self.settings).down()
+        wiring.build_local_target(self.settings).down()
         self.ledger.close()
 
     def promotions(self, service: str = SERVICE) -> list[Promotion]:
