@@ -10,15 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import own_image, wiring
 from pipeline.domain.evidence import Refused
-from pipeline.domain.references import ImageRef
+from pipeline.domain.references import Digest, ImageRef
 from pipeline.errors import ConfigurationError, NotFoundError
 from pipeline.local.rootfs import Rootfs, RootfsCache
 from pipeline.own_image import DATA, make_image
 from pipeline.settings import Settings
+from pipeline.settings.load import load_settings
 from pipeline.settings.sections import RegistrySettings, WorkerSettings
+from pipeline.trust.attachments import Attested, attestations
+from pipeline.trust.key_file import create_key_file
+from pipeline.trust.keys import PublicKey
+from pipeline.trust.statements import COSIGN_SIGN, SLSA_PROVENANCE
 from tests.servers.container_engines import DockerEngine
 from tests.servers.laurel import until
 from tests.servers.ports import free_ports
@@ -104,7 +110,7 @@ def test_what_laurel_calls_is_in_it(own: Own) -> None:
     environment = own.unpacked.path / "opt/laurel/env"
     for program in ("bin/uv", "envoy/_bin/envoy"):
         assert (environment / program).stat().st_mode & 0o111, program
-    compiled = f"pipeline/__pycache__/wiring.{sys.implementation.cache_tag}.pyc"
+    compiled = f"pipeline/__pycache__/promote.{sys.implementation.cache_tag}.pyc"
     content = (environment / compiled).read_bytes()
     assert b"/opt/laurel/env/pipeline/wiring/__init__.py" in content
     assert str(ROOT).encode() not in content
@@ -121,6 +127,43 @@ def test_it_goes_to_the_registry_that_the_environment_names(
     told = ImageRef.parse(capsys.readouterr().out.strip())
     assert told.repository == "laurel"
     assert told.digest.value in (cache / "named" / "index.json").read_text()
+
+
+@pytest.fixture
+def signed(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Make and sign it as laurel.yaml says."""
+    create_key_file(tmp_path / "laurel.key", "a password")
+    (tmp_path / "laurel.key.password").write_text("a password")
+    said = {"registry": f"oci-layout:{cache / 'signed'}", "worker": {"cache": str(cache)}}
+    (tmp_path / "laurel.yaml").write_text(yaml.safe_dump(said))
+    monkeypatch.setenv("LAUREL_CONFIG", str(tmp_path / "laurel.yaml"))
+    own_image.main()
+    return load_settings(tmp_path / "laurel.yaml", {})
+
+
+def test_it_is_signed_by_laurel_s_key_with_provenance_and_only_once(
+    own: Own, signed: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_image.main()
+    first, again = map(ImageRef.parse, capsys.readouterr().out.split())
+    assert again == first
+    key = PublicKey.from_pem(signed.signing.key.with_suffix(".pub").read_bytes())
+    registry = wiring.open_images(signed)
+    found = list(attestations(first, registry=registry, keys=[key], wanted=()))
+    statements = {
+        one.statement.predicate_type: one.statement for one in found if isinstance(one, Attested)
+    }
+    assert (len(found), set(statements)) == (2, {COSIGN_SIGN, SLSA_PROVENANCE})
+    made = statements[SLSA_PROVENANCE].predicate["buildDefinition"]
+    lock = ROOT / "dockerfiles" / "laurel.lock"
+    assert made["resolvedDependencies"][1:] == [
+        {"name": "base-image", "digest": {"sha256": base_of(own).hex}},
+        {"name": "requirements.lock", "digest": {"sha256": Digest.of(lock.read_bytes()).hex}},
+    ]
+
+
+def base_of(own: Own) -> Digest:
+    return Digest(own.unpacked.config.labels["org.opencontainers.image.base.digest"])
 
 
 def test_what_hinders_it_is_told_in_one_sentence(
