@@ -110,7 +110,8 @@ def aborted(now: InferenceService, sequence: int, *, removing: bool) -> list[Jso
 
     With 0 % in the same patch, so that the canary has nothing at once or as soon as a fresh
     revision of stable is ready (trap 4). Where no revision of the canary was ever made, that 0 %
-    alone would be an order to roll back (trap B): then the percent is removed.
+    is an order to roll back (trap B): to stable itself, once :func:`defended` was done; or the
+    percent is removed, where nothing runs that could get everything.
     """
     after = undone(now.raw)
     _set(after, SEQUENCE, str(sequence))

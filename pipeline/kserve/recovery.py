@@ -21,8 +21,8 @@ class Act(StrEnum):
     REPAIR = "correct what KServe remembers: stable is not what it calls rolled out"
     DEFEND = "make harmless what KServe remembers"
     ABORT = "ask for stable's image with 0 %"
-    WITHDRAW = "ask for stable's image without a percent: no revision of the canary exists"
-    RETREAT = "ask for 0 %: the newest ready revision is not stable's, and has everything"
+    WITHDRAW = "ask for stable's image without a percent: nothing runs"
+    RETREAT = "ask for 0 %: the newest ready revision is not stable's, and has a share"
     CLEAN = "take the percent and the notes away: a revision of stable is ready"
 
 
@@ -79,8 +79,8 @@ def decide(sight: Sight) -> Act:
     now = sight.now
     if now.first:
         return Act.REMOVE
-    if now.stopped:  # nothing runs, and what starts again starts from the spec (trap 6)
-        return Act.DONE if sight.asked and now.clean else Act.WITHDRAW
+    if now.stopped:
+        return _stopped(sight)
     if sight.asked and _over(sight):
         return Act.CLEAN
     if misremembered(sight):
@@ -97,6 +97,16 @@ def defenceless(sight: Sight) -> bool:
     """Tell whether 0 % could be taken for an order to roll back to something else (trap B)."""
     now = sight.now
     return runs_stable(now, sight.rolled_out) and now.previous not in {"", now.rolled_out}
+
+
+def _stopped(sight: Sight) -> Act:
+    """Leave a spec that starts with stable: KServe forgets everything when it stops (trap 6).
+
+    Only once it did: until then it would take a percent that goes for a promotion.
+    """
+    if sight.now.created or sight.now.traffic:
+        return Act.WAIT
+    return Act.DONE if sight.asked and sight.now.clean else Act.WITHDRAW
 
 
 def _abort(sight: Sight) -> Act:
@@ -125,9 +135,10 @@ def _fresh(sight: Sight) -> bool:
 
 def _end(sight: Sight) -> Act:
     now, fresh = sight.now, _fresh(sight)
-    if now.percent is not None:
+    if now.percent == 0:
         return Act.WAIT
-    if sight.strange and not fresh and runs_stable(now, sight.rolled_out):
+    strange = sight.strange and not fresh and runs_stable(now, sight.rolled_out)
+    if now.percent is not None or strange:  # somebody else wrote it, or took it away
         return Act.DEFEND if defenceless(sight) else Act.RETREAT
     if not now.clean:
         return Act.CLEAN
