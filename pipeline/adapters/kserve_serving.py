@@ -14,7 +14,7 @@ from pipeline.kserve.cluster import Cluster
 from pipeline.kserve.deploying import deploy
 from pipeline.kserve.patches import Wanted
 from pipeline.kserve.preflight import objection
-from pipeline.kserve.readiness import readiness
+from pipeline.kserve.readiness import Waiting
 from pipeline.kserve.restoring import restore
 from pipeline.kserve.service import Service
 from pipeline.kserve.shifting import complete, shift
@@ -27,8 +27,8 @@ _TRIES = 5
 class KServeServing:
     """The serving target ``kserve``; implements :class:`pipeline.ports.ServingTarget`.
 
-    Nothing is remembered here between two calls: every call reads what stands on the cluster,
-    changes it by guarded patches, and reads anew where a guard did not hold.
+    Nothing that counts is remembered here between two calls: every call reads what stands on the
+    cluster, changes it by guarded patches, and reads anew where a guard did not hold.
 
     Parameters
     ----------
@@ -54,6 +54,7 @@ class KServeServing:
         self._cluster = cluster
         self._gateway = gateway
         self._smoke = smoke
+        self._waiting = Waiting()
         self._platforms = frozenset(platforms)
 
     def platforms(self, service: str) -> frozenset[str]:  # noqa: ARG002 - the same for all
@@ -86,7 +87,7 @@ class KServeServing:
 
     def readiness(self, service: str, revision: str, *, wait: float = 0.0) -> tuple[Readiness, str]:
         """Tell whether a revision can take traffic, and why not: its pods' last words included."""
-        return readiness(self._service(service), revision, wait=wait)
+        return self._waiting.readiness(self._service(service), revision, wait=wait)
 
     def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
         """POST to a revision through the address that its tag has, whatever its share is."""

@@ -39,11 +39,16 @@ _PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What one pod says; ``silent`` names a container that crashed without telling why."""
+    """What one pod says.
+
+    ``silent`` names the pod and container of one that crashed without telling why, and
+    ``unscheduled`` a pod that fits nowhere.
+    """
 
     failed: bool
     text: str
-    silent: tuple[str, str] | None = None
+    silent: tuple[str, str] | tuple[()] = ()
+    unscheduled: str = ""
 
 
 def ready(pod: Json) -> bool:
@@ -73,6 +78,7 @@ def _of(pod: Json) -> Words | None:
         return Words(
             scheduled.reason == "Unschedulable",
             f"no node can take its pod: {one_line(scheduled.message)}",
+            unscheduled=str(pod.get("metadata", {}).get("name", "")),
         )
     status = pod.get("status") or {}
     if status.get("phase") == "Failed":
@@ -115,5 +121,5 @@ def _crash(pod: Json, container: Json, last: Json) -> Words:
     times = "" if ended <= 1 else f", {ended} times"
     spoken = one_line(str(last.get("message") or ""))
     text = f"{who} {how}{times}" + (f"; its last words: {spoken}" if spoken else "")
-    silent = None if spoken else (str(pod.get("metadata", {}).get("name", "")), name)
+    silent = () if spoken else (str(pod.get("metadata", {}).get("name", "")), name)
     return Words(ended > 1, text, silent)

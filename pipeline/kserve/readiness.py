@@ -4,7 +4,10 @@ Knative calls a revision ready that was so once: whose pods are not any more, an
 only its pods tell (testbed.md traps C and "fails at the first container exit").
 """
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pipeline.domain.serving import Readiness
 from pipeline.errors import LaurelError
@@ -18,33 +21,69 @@ from pipeline.kserve.service import Service
 
 _LINES = 20
 _NODE_COMING = "TriggeredScaleUp"
-_UNSCHEDULABLE = "Unschedulable"
-_LOOK_AT_PODS_EVERY = 2.0
+_FIRST_LOOK, _RAREST_LOOK = 1.0, 10.0
 Answer = tuple[Readiness, str]
 
 
-def readiness(service: Service, revision: str, *, wait: float = 0.0) -> Answer:
-    """Tell whether a revision can take traffic, and why not; later than at once only if it must.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found when everything was looked at, and until when that is good enough."""
 
-    Raises
-    ------
-    NotFoundError
-        Where the service has no such revision.
+    found: Revision
+    need: int
+    answer: Answer
+    until: float
+    pause: float
 
+
+class Waiting:
+    """Who waits for revisions, so that everything is looked at ever more rarely while they start.
+
+    In between only the revision is watched: a model that loads for ten minutes costs a few calls a
+    minute. It remembers nothing that a restart may not forget.
     """
-    now = service.read()
-    if now is None:
-        raise service.gone("ask for readiness")
-    found = service.known(now, revision)
-    answer = judged(service, now, found)
-    if answer[0] is not Readiness.STARTING or wait <= 0:
-        return answer
-    changed = service.until_revision(
-        revision,
-        lambda one: one if _says_more(one, than=found, need=now.need) else None,
-        seconds=min(wait, _LOOK_AT_PODS_EVERY),
-    )
-    return answer if changed is None else judged(service, now, changed)
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looks: dict[str, _Look] = {}
+
+    def readiness(self, service: Service, revision: str, *, wait: float = 0.0) -> Answer:
+        """Tell whether a revision can take traffic, and why not, at the latest after ``wait``.
+
+        Raises
+        ------
+        NotFoundError
+            Where the service has no such revision.
+
+        """
+        key = f"{service.cluster.namespace}/{revision}"
+        look = self._looks.get(key)
+        if wait <= 0 or look is None or look.until <= self._clock():
+            look = self._look(service, revision, _FIRST_LOOK if look is None else look.pause * 2)
+        if wait > 0 and look.answer[0] is Readiness.STARTING and self._changes(service, look, wait):
+            look = self._look(service, revision, _FIRST_LOOK)
+        if look.answer[0] is Readiness.STARTING:
+            self._looks[key] = look
+        else:
+            self._looks.pop(key, None)
+        return look.answer
+
+    def _look(self, service: Service, revision: str, pause: float) -> _Look:
+        now = service.read()
+        if now is None:
+            raise service.gone("ask for readiness")
+        found = service.known(now, revision)
+        pause = min(pause, _RAREST_LOOK)
+        return _Look(found, now.need, judged(service, now, found), self._clock() + pause, pause)
+
+    def _changes(self, service: Service, look: _Look, wait: float) -> bool:
+        """Wait until the revision says something else than it did."""
+        before = (look.found.ready, look.found.active)
+
+        def says_more(one: Revision) -> bool | None:
+            return True if one.warm(look.need) or (one.ready, one.active) != before else None
+
+        return bool(service.until_revision(look.found.name, says_more, seconds=wait))
 
 
 def judged(service: Service, now: InferenceService, found: Revision) -> Answer:
@@ -69,9 +108,9 @@ def last_words(service: Service, found: Revision) -> Words | None:
     said = words(pods)
     if said is None:
         return None
-    if _UNSCHEDULABLE in found.ready.reason or said.text.startswith("no node"):
-        return _unless_a_node_comes(service, pods, said)
-    if said.silent is None:
+    if said.unscheduled:
+        return _unless_a_node_comes(service, said)
+    if not said.silent:
         return said
     pod, container = said.silent
     spoken = ""
@@ -80,16 +119,10 @@ def last_words(service: Service, found: Revision) -> Words | None:
     return Words(said.failed, f"{said.text}; its last words: {spoken or 'none'}")
 
 
-def _unless_a_node_comes(service: Service, pods: list[Json], said: Words) -> Words:
-    """Wait where the cluster is about to add a node for one of these pods."""
-    for pod in pods:
-        name = pod.get("metadata", {}).get("name", "")
-        with suppress(LaurelError):
-            selector = f"involvedObject.name={name},reason={_NODE_COMING}"
-            if service.cluster.list(EVENTS, fields=selector):
-                return Words(failed=False, text=f"{said.text} (a node is being added)")
-    return said
-
-
-def _says_more(one: Revision, *, than: Revision, need: int) -> bool:
-    return one.warm(need) or (one.ready, one.active) != (than.ready, than.active)
+def _unless_a_node_comes(service: Service, said: Words) -> Words:
+    """Wait where the cluster is about to add a node for the pod."""
+    coming: list[Json] = []
+    with suppress(LaurelError):
+        selector = f"involvedObject.name={said.unscheduled},reason={_NODE_COMING}"
+        coming = service.cluster.list(EVENTS, fields=selector)
+    return Words(failed=False, text=f"{said.text} (a node is being added)") if coming else said

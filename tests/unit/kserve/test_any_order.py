@@ -1,4 +1,4 @@
-"""Whatever is called in whatever order, by whomever it is interrupted: users get what was asked for.
+"""Whatever is called in whatever order, however interrupted: users get what was asked for.
 
 A state machine on the fake cluster. Laurel may be killed after any of its patches, anybody may edit
 percent and image by hand, and the promotion that goes on begins from what stands there.
