@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from pipeline.domain.plan import EnvVar, Plan
 from pipeline.domain.pods import Probe
@@ -14,6 +14,9 @@ from pipeline.kserve.fields import container_of
 from pipeline.kserve.json_patch import Json, difference
 from pipeline.kserve.spec import changed, created, image_of, undone
 from tests.unit.kserve.plans import PLANS, REPOSITORY, foreign, image, plan
+
+
+ANY = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 def container(isvc: Json) -> Json:
@@ -119,18 +122,21 @@ def test_an_empty_value_is_written_as_the_api_server_keeps_it() -> None:
     assert container(created(plan(EnvVar("A", "")), image(), "ml"))["env"][-1] == {"name": "A"}
 
 
+@ANY
 @given(PLANS)
 def test_the_same_plan_and_image_are_the_same_bytes(service: Plan) -> None:
     first = json.dumps(created(service, image(), "ml"))
     assert json.dumps(created(service, image(), "ml")) == first
 
 
+@ANY
 @given(PLANS)
 def test_a_repeated_deploy_changes_nothing(service: Plan) -> None:
     isvc = created(service, image(), "ml")
     assert difference(isvc, changed(isvc, service, image())) == []
 
 
+@ANY
 @given(PLANS, PLANS)
 def test_a_change_made_twice_is_the_change_made_once(one: Plan, other: Plan) -> None:
     once = changed(created(one, image(), "ml"), other, image(b"v2"))
@@ -138,6 +144,7 @@ def test_a_change_made_twice_is_the_change_made_once(one: Plan, other: Plan) -> 
     assert image_of(once) == str(image(b"v2").ref)
 
 
+@ANY
 @given(PLANS, PLANS)
 def test_what_was_changed_is_put_back_to_the_byte(one: Plan, other: Plan) -> None:
     before = created(one, image(), "ml")
@@ -146,6 +153,7 @@ def test_what_was_changed_is_put_back_to_the_byte(one: Plan, other: Plan) -> Non
     assert difference(undone(after), before) == []
 
 
+@ANY
 @given(PLANS, PLANS, PLANS)
 def test_a_change_of_a_change_is_undone_to_what_was_before_both(
     one: Plan, other: Plan, third: Plan
@@ -155,6 +163,7 @@ def test_a_change_of_a_change_is_undone_to_what_was_before_both(
     assert difference(undone(twice), before) == []
 
 
+@ANY
 @given(PLANS, PLANS)
 def test_what_others_set_survives_every_change(one: Plan, other: Plan) -> None:
     isvc = created(one, image(), "ml")
