@@ -15,7 +15,6 @@ from pipeline.kserve.json_patch import Json, difference
 from pipeline.kserve.spec import changed, created, image_of, undone
 from tests.unit.kserve.plans import PLANS, REPOSITORY, foreign, image, plan
 
-
 ANY = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
