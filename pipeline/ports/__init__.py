@@ -1,0 +1,37 @@
+"""One small Protocol per neighbour: what the pipeline needs of the world, and nothing more.
+
+Adapters in ``pipeline.adapters`` implement them; ``pipeline.wiring`` alone puts the two together.
+Every method raises only errors of :mod:`pipeline.errors`.
+"""
+
+from pipeline.ports.course import Clock, Journal, StillWanted
+from pipeline.ports.images import (
+    BaseImages,
+    Environments,
+    ImageBuilder,
+    ImageRegistry,
+    LockResolver,
+    ModelRunner,
+    RunningModel,
+    Signer,
+)
+from pipeline.ports.models import ArtifactStore, ModelRegistry
+from pipeline.ports.serving import Metrics, ServingTarget
+
+__all__ = [
+    "ArtifactStore",
+    "BaseImages",
+    "Clock",
+    "Environments",
+    "ImageBuilder",
+    "ImageRegistry",
+    "Journal",
+    "LockResolver",
+    "Metrics",
+    "ModelRegistry",
+    "ModelRunner",
+    "RunningModel",
+    "ServingTarget",
+    "Signer",
+    "StillWanted",
+]
