@@ -4,7 +4,7 @@ import http.client
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,12 +73,18 @@ class RealStage:
         operations = ("CREATE",) if plural == "revisions" else ("CREATE", "UPDATE")
         return self._denied(_KINDS[plural], operations, "false")
 
+    def crash(self, revision: str) -> None:
+        self._tell(revision, "crash")
+
     def unready(self, revision: str) -> None:
+        self._tell(revision, "unready")
+
+    def _tell(self, revision: str, what: str) -> None:
         for pod in self.services.pods(revision):
             connection = http.client.HTTPConnection(pod["status"]["podIP"], 8080, timeout=5)
-            connection.request("POST", "/admin/unready")
-            assert connection.getresponse().status == 200
-            connection.close()
+            with closing(connection), suppress(OSError, http.client.HTTPException):
+                connection.request("POST", f"/admin/{what}")
+                connection.getresponse().read()
 
     def _denied(
         self, kind: tuple[str, str, str], operations: tuple[str, ...], unless: str

@@ -95,19 +95,30 @@ def a_new_image_without_a_percent_gives_everything_to_the_last_ready_revision(
 def percent_0_alone_does_nothing_where_the_canary_has_crashed(scene: Scene) -> None:
     stable = scene.stage.image("v1")
     scene.create(stable)
-    scene.change(scene.stage.image("fragile", crash_after=9), 0)
+    scene.change(scene.stage.image("v2"), 0)
     scene.settles("02*=0 01=100#prev", "02 02 01 -")
     scene.change(None, 30)
     scene.settles("02*=30 01=70#prev", "02 02 01 -")
-    failed = "False: RevisionMissing"
-    scene.stage.until(lambda: scene.condition("PredictorRouteReady") == failed)
+    _crash_until_the_route_says_so(scene)
     scene.change(None, 0)
-    scene.stays("02*=30 01=70#prev", "02 02 01 -", seconds=3)
-    assert scene.answers()["fragile"] == 0
-    assert scene.condition("Ready") == failed
+    scene.stays("02*=30 01=70#prev", "02 02 01 -", seconds=2)
+    assert scene.condition("Ready") == "False: RevisionMissing"
+    assert scene.answers(10)["v2"] == 0
     scene.change(stable, 0)
     scene.settles("03*=0 01=100#prev", "03 03 01 -")
     assert scene.only("v1")
+
+
+def _crash_until_the_route_says_so(scene: Scene) -> None:
+    """End the canary again and again: each time it takes longer until it is started again."""
+
+    def seen() -> bool:
+        if scene.condition("PredictorRouteReady") == "False: RevisionMissing":
+            return _restarts(scene) >= 2  # it is away for 20 seconds now
+        scene.stage.crash(scene.revision_name("02"))
+        return False
+
+    scene.stage.until(seen)
 
 
 def a_canary_that_lives_and_is_not_ready_is_hidden_by_every_condition(scene: Scene) -> None:

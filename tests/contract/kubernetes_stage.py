@@ -54,6 +54,9 @@ class Stage(Protocol):
     def denied(self, plural: str) -> AbstractContextManager[None]:
         """Have admission refuse ``revisions``, or changes of ``inferenceservices``."""
 
+    def crash(self, revision: str) -> None:
+        """End the containers of a revision that run now."""
+
     def unready(self, revision: str) -> None:
         """Have a revision's pods fail their probes from now on, and live."""
 

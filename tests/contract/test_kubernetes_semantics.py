@@ -67,6 +67,9 @@ class FakeStage:
     def denied(self, plural: str) -> AbstractContextManager[None]:
         return self._fake.denied({"revisions": REVISION, "inferenceservices": ISVC}[plural])
 
+    def crash(self, revision: str) -> None:
+        self._fake.crash(revision)
+
     def unready(self, revision: str) -> None:
         self._fake.unready(revision)
 

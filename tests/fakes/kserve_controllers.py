@@ -241,10 +241,11 @@ class FakeCluster:
             self.store.poke()
 
     def crash(self, revision: str) -> None:
-        """End a revision's containers now."""
+        """End a revision's containers that run now."""
         with self.store.changed:
             for pod in self.pods(revision):
-                pod.container.end(self.world.clock.seconds, self.store.stamp())
+                if pod.container.is_running():
+                    pod.container.end(self.world.clock.seconds, self.store.stamp())
             self.store.poke()
 
     def _round(self) -> bool:
