@@ -110,7 +110,7 @@ def test_what_laurel_calls_is_in_it(own: Own) -> None:
     environment = own.unpacked.path / "opt/laurel/env"
     for program in ("bin/uv", "envoy/_bin/envoy"):
         assert (environment / program).stat().st_mode & 0o111, program
-    compiled = f"pipeline/__pycache__/promote.{sys.implementation.cache_tag}.pyc"
+    compiled = f"pipeline/wiring/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
     content = (environment / compiled).read_bytes()
     assert b"/opt/laurel/env/pipeline/wiring/__init__.py" in content
     assert str(ROOT).encode() not in content
@@ -131,19 +131,19 @@ def test_it_goes_to_the_registry_that_the_environment_names(
 
 @pytest.fixture
 def signed(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Make and sign it as laurel.yaml says."""
+    """Write a laurel.yaml and its key, for the image to go by."""
     create_key_file(tmp_path / "laurel.key", "a password")
     (tmp_path / "laurel.key.password").write_text("a password")
     said = {"registry": f"oci-layout:{cache / 'signed'}", "worker": {"cache": str(cache)}}
     (tmp_path / "laurel.yaml").write_text(yaml.safe_dump(said))
     monkeypatch.setenv("LAUREL_CONFIG", str(tmp_path / "laurel.yaml"))
-    own_image.main()
     return load_settings(tmp_path / "laurel.yaml", {})
 
 
 def test_it_is_signed_by_laurel_s_key_with_provenance_and_only_once(
     own: Own, signed: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    own_image.main()
     own_image.main()
     first, again = map(ImageRef.parse, capsys.readouterr().out.split())
     assert again == first
