@@ -27,12 +27,14 @@ from pipeline.ledger import Event, Ledger
 from pipeline.settings import Settings
 from pipeline.settings.load import load_settings
 from pipeline.trust.key_file import create_key_file
+from tests.servers.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[2]
 SERVICE, MODEL = "fraud", "fraud-scorer"
 SECRET = "whsec_laurel_acceptance_secret_01"
 _PASSWORD = "password of a test's key"
 _PATIENCE = 60.0
+_LOOK_EVERY = _ASK_EVERY = 0.03
 _TOLD = {"name", "phase", "percent", "verdict", "detail", "why", "reason"}
 _Found = TypeVar("_Found")
 Traffic = Counter[tuple[int, str]]
@@ -49,7 +51,7 @@ def until(
     waiting, deadline = threading.Event(), time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{say()}"
-        waiting.wait(0.01)
+        waiting.wait(_LOOK_EVERY)
     return found
 
 
@@ -95,6 +97,7 @@ class Laurel:
             self.process = subprocess.Popen(
                 [sys.executable, *before, verb, "--config", str(self.folder / "laurel.yaml")],
                 cwd=ROOT,
+                env=unmeasured(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -194,7 +197,7 @@ class Laurel:
         def send() -> None:
             while not stop.is_set():
                 seen[self.ask(body, service)] += 1
-                stop.wait(0.01)
+                stop.wait(_ASK_EVERY)
 
         threads = [threading.Thread(target=send) for _ in range(2)]
         for thread in threads:

@@ -19,6 +19,7 @@ import pytest
 import urllib3
 
 from tests.servers.ports import free_ports
+from tests.servers.unmeasured import unmeasured
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "mlflow-models"
 
@@ -106,7 +107,7 @@ def running_mlflow(
                 *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
                 *("--artifacts-destination", destination or str(folder / "artifacts")),
             ],
-            env={**os.environ, **_ENVIRONMENT, **(environment or {})},
+            env={**unmeasured(), **_ENVIRONMENT, **(environment or {})},
             cwd=folder,
             stdout=log,
             stderr=log,
