@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-heade
 # the domain, the verifier and webhook authentication: every branch is tested
 CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/webhook_service/delivery.py'
 
-.PHONY: help dev fmt lint types imports test quick check docs bench demo image lock clean
+.PHONY: help dev fmt lint types imports test quick check matrix docs bench demo image lock clean
 .PHONY: cluster-smoke cluster-test cluster-up cluster-down
 
 help: ## list the verbs
@@ -52,9 +52,9 @@ imports: dev ## the architecture as contracts
 quick: dev ## the tests that take seconds
 	$(PYTEST) tests/unit tests/architecture -q
 
-test: lint types imports ## everything but the cluster tests
+test: lint types imports ## everything but cluster and matrix tests
 	$(BIN)/python -m tests.servers.go_tools
-	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term -m 'not cluster'
+	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term -m 'not cluster and not matrix'
 	@$(CORE) > .core.txt || { cat .core.txt; exit 1; }
 
 check: test ## the same as test
@@ -72,6 +72,10 @@ cluster-up: dev ## a cluster to work with; prints the line that kubectl needs
 
 cluster-down: dev ## take it down
 	@$(CLUSTER) down
+
+matrix: dev ## the long ones, each of which `make test` shows in smaller parts
+	$(BIN)/python -m tests.servers.go_tools
+	$(PYTEST) -m matrix
 
 docs: dev ## write the pages of docs/ that the program knows best
 	$(BIN)/python -m tests.architecture.pages

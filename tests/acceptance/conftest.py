@@ -1,6 +1,8 @@
 """What acceptance tests share: one MLflow, one cache of base and environment, light models."""
 
+import base64
 import itertools
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +14,7 @@ import pytest
 from tests.acceptance.light_models import LightModel
 from tests.servers.laurel import MODEL, Laurel, install, until
 from tests.servers.mlflow import MlflowServer
+from tests.servers.registries import Registry
 
 LIGHT = ("-m", "tests.acceptance.light_laurel", "light")
 REAL = (*LIGHT[:2], "real")
@@ -113,6 +116,14 @@ def laurels(model: Registered, cache: Path, root: Path) -> Iterator[Start]:
     finally:
         for each in made:
             each.down()
+
+
+def docker_login(registry: Registry, folder: Path) -> dict[str, str]:
+    """Write the ``config.json`` that ``docker login`` would leave; say in variables where."""
+    login = f"{registry.username}:{registry.password}".encode()
+    auths = {registry.host: {"auth": base64.b64encode(login).decode()}}
+    (folder / "config.json").write_text(json.dumps({"auths": auths}))
+    return {"DOCKER_CONFIG": str(folder)}
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """``laurel demo`` for real: what it says happened, what it leaves behind, how it is interrupted."""
 
-import base64
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.conftest import docker_login
 from tests.servers.registries import Registry
+from tests.servers.unmeasured import unmeasured
 
 pytestmark = pytest.mark.xdist_group("demo")
 _DEMO = [sys.executable, "-m", "pipeline", "demo"]
@@ -21,7 +21,7 @@ _DEMO = [sys.executable, "-m", "pipeline", "demo"]
 
 def _environment(folder: Path, **more: str) -> dict[str, str]:
     """Give the demo a temporary folder of its own, by which its processes can be told."""
-    return {**os.environ, "TMPDIR": str(folder), **more}
+    return {**unmeasured(), "TMPDIR": str(folder), **more}
 
 
 def _left_in(folder: Path) -> list[str]:
@@ -62,43 +62,65 @@ def test_the_demo_shows_what_it_says_and_leaves_nothing_behind(tmp_path: Path) -
     assert _left_in(tmp_path) == []
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 def test_the_demo_is_the_same_with_a_real_registry_that_wants_a_login(
     htpasswd_registry: Registry, tmp_path: Path
 ) -> None:
-    """As a user would have it: docker's own config.json holds the credentials."""
-    login = f"{htpasswd_registry.username}:{htpasswd_registry.password}".encode()
-    auths = {htpasswd_registry.host: {"auth": base64.b64encode(login).decode()}}
-    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+    registry = _registry(htpasswd_registry, tmp_path)
     temporary = tmp_path / "demo"
     temporary.mkdir()
-    repository = f"{htpasswd_registry.host}/demo"
-    report = _told(_environment(temporary, LAUREL_REGISTRY=repository, DOCKER_CONFIG=str(tmp_path)))
+    report = _told(_environment(temporary, **registry))
     assert [claim["claim"] for claim in report["claims"] if not claim["holds"]] == []
-    assert (htpasswd_registry.folder / "data/docker/registry/v2/repositories/demo").is_dir()
+    assert _stored_in(htpasswd_registry)
     assert list(temporary.iterdir()) == []
     assert _left_in(temporary) == []
 
 
+def _registry(registry: Registry, folder: Path) -> dict[str, str]:
+    """Have the demo's images kept there; docker's own config.json holds the credentials."""
+    login = docker_login(registry, folder)
+    return {"LAUREL_REGISTRY": f"{registry.host}/demo", **login}
+
+
+def _stored_in(registry: Registry) -> bool:
+    return (registry.folder / "data/docker/registry/v2/repositories/demo").is_dir()
+
+
 @contextmanager
-def _demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [*_DEMO, *arguments], env=_environment(folder), stderr=subprocess.PIPE, text=True
-    ) as demo:
+def _demo(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(_DEMO, env=environment, stderr=subprocess.PIPE, text=True) as demo:
         try:
             yield demo
         finally:
             demo.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
-    with _demo(tmp_path) as demo:
+def _interrupted(environment: dict[str, str], at: str, number: signal.Signals) -> None:
+    """Send the demo a signal as soon as it says something; it must not call that a success."""
+    with _demo(environment) as demo:
         assert demo.stderr is not None
-        next(line for line in demo.stderr if "Laurel is ready" in line)
-        assert _left_in(tmp_path)
+        next(line for line in demo.stderr if at in line)
+        assert _left_in(Path(environment["TMPDIR"]))
         demo.send_signal(number)
         demo.stderr.read()
         assert demo.wait() not in {0, 1}
+
+
+def test_a_demo_that_is_interrupted_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
+    _interrupted(_environment(tmp_path), "Laurel is ready", signal.SIGINT)
     assert [path.name for path in tmp_path.iterdir()] == []
     assert _left_in(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_ended_while_it_serves_from_a_registry_leaves_nothing_behind(
+    htpasswd_registry: Registry, tmp_path: Path
+) -> None:
+    registry = _registry(htpasswd_registry, tmp_path)
+    temporary = tmp_path / "demo"
+    temporary.mkdir()
+    environment = _environment(temporary, **registry)
+    _interrupted(environment, "first deploy: succeeded", signal.SIGTERM)
+    assert _stored_in(htpasswd_registry)
+    assert list(temporary.iterdir()) == []
+    assert _left_in(temporary) == []
