@@ -52,12 +52,21 @@ class Evidence:
     nothing, so the block stays open until both have (which reads request counts only, never what
     became of the requests, and so leaves the promise intact). ``log_staked`` is the log of the
     wealth at stake after so many ``blocks``; what is left of the reserve follows from their number.
+
+    Arms that do not move at the same look may be counted at different moments: a Prometheus scrapes
+    each pod at its own. An outage that hits both then shows in one arm's block and in the other's
+    neighbouring one. So such a block waits in ``late_stable`` and ``late_canary`` for the next, and
+    is judged as if stable had been as bad in it as in both its neighbours on top; ``last_stable``
+    is the one before. More bad requests of stable only ever lower the wealth: the promise holds.
     """
 
     stable: Counts = field(default_factory=Counts)
     canary: Counts = field(default_factory=Counts)
     open_stable: Counts = field(default_factory=Counts)
     open_canary: Counts = field(default_factory=Counts)
+    late_stable: Counts = field(default_factory=Counts)
+    late_canary: Counts = field(default_factory=Counts)
+    last_stable: Counts = field(default_factory=Counts)
     log_staked: float = math.log(1 - _RESERVE)
     blocks: int = 0
 
@@ -68,8 +77,11 @@ class Evidence:
 
     @property
     def seen(self) -> tuple[Counts, Counts]:
-        """Everything that stable and the canary answered, judged or still open."""
-        return self.stable + self.open_stable, self.canary + self.open_canary
+        """Everything that stable and the canary answered, judged or not yet."""
+        return (
+            self.stable + self.late_stable + self.open_stable,
+            self.canary + self.late_canary + self.open_canary,
+        )
 
     def proves(self, alpha: float) -> bool:
         """Whether the canary is worse than allowed; wrong with a chance of ``alpha`` at most."""
@@ -78,8 +90,8 @@ class Evidence:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what ``dataclasses.asdict`` wrote; the float comes back to the bit."""
-        arms = ("stable", "canary", "open_stable", "open_canary")
-        return cls(**data | {arm: Counts(**data[arm]) for arm in arms})
+        arms = {name: Counts(**of) for name, of in data.items() if isinstance(of, dict)}
+        return cls(**data | arms)
 
 
 def look(before: Evidence, stable: Counts, canary: Counts, *, margin: float) -> Evidence:
@@ -95,17 +107,19 @@ def look(before: Evidence, stable: Counts, canary: Counts, *, margin: float) -> 
         By how much the canary's bad share may exceed stable's, 0-1; the same at every look.
 
     """
+    together = not (before.open_stable.requests or before.open_canary.requests)
     stable, canary = before.open_stable + stable, before.open_canary + canary
     if not (stable.requests and canary.requests):
         return replace(before, open_stable=stable, open_canary=canary)
-    blocks = before.blocks + 1
-    won = before.log_staked + _log_factor(before, stable, canary, margin)
-    return Evidence(
-        stable=before.stable + stable,
-        canary=before.canary + canary,
-        log_staked=_log_add(won, math.log(_RESERVE / (blocks * (blocks + 1)))),
-        blocks=blocks,
-    )
+    if before.late_canary.requests:
+        late, usual = before.late_stable, before.stable.share
+        likely = _with_neighbours(late, before.last_stable, stable, usual=usual)
+        before = _judged(before, late, likely, before.late_canary, margin)
+    closed = replace(before, open_stable=Counts(), open_canary=Counts())
+    if together:
+        closed = replace(closed, late_stable=Counts(), late_canary=Counts())
+        return _judged(closed, stable, stable, canary, margin)
+    return replace(closed, late_stable=stable, late_canary=canary)
 
 
 def increase(stable: Counts, canary: Counts, *, alpha: float) -> tuple[float, float]:
@@ -127,6 +141,29 @@ def increase(stable: Counts, canary: Counts, *, alpha: float) -> tuple[float, fl
         _boundary(is_plausible, inside=middle, outside=-1.0),
         _boundary(is_plausible, inside=middle, outside=1.0),
     )
+
+
+def _judged(
+    before: Evidence, stable: Counts, likely: Counts, canary: Counts, margin: float
+) -> Evidence:
+    """Take a block in; it is weighed as if stable had been as ``likely`` says."""
+    blocks = before.blocks + 1
+    won = before.log_staked + _log_factor(before, likely, canary, margin)
+    return replace(
+        before,
+        stable=before.stable + stable,
+        canary=before.canary + canary,
+        last_stable=stable,
+        log_staked=_log_add(won, math.log(_RESERVE / (blocks * (blocks + 1)))),
+        blocks=blocks,
+    )
+
+
+def _with_neighbours(block: Counts, *neighbours: Counts, usual: float) -> Counts:
+    """Take the block's requests, as bad as if all that was unusual near them had been in it."""
+    unusual = sum(max(0.0, each.share - usual) for each in (block, *neighbours))
+    bad = min(block.requests, round((usual + unusual) * block.requests))
+    return replace(block, bad=max(block.bad, bad))
 
 
 def _log_factor(before: Evidence, stable: Counts, canary: Counts, margin: float) -> float:

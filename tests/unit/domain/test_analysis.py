@@ -164,10 +164,57 @@ def test_a_look_at_one_arm_waits_for_the_other_and_loses_nothing() -> None:
     apart = look(Evidence(), Counts(30, 1), Counts(), margin=0.01)
     assert apart.log_e == Evidence().log_e == pytest.approx(0)
     assert apart.seen == (Counts(30, 1), Counts())
-    together = look(apart, Counts(), Counts(5, 5), margin=0.01)
-    assert together == look(Evidence(), Counts(30, 1), Counts(5, 5), margin=0.01)
-    assert together.log_e > 0
-    assert together.seen == (Counts(30, 1), Counts(5, 5))
+    late = look(apart, Counts(), Counts(5, 5), margin=0.01)
+    assert late.log_e == pytest.approx(0)
+    assert late.seen == (Counts(30, 1), Counts(5, 5))
+    judged = look(late, Counts(30, 0), Counts(5, 5), margin=0.01)
+    assert judged.log_e > 1
+    assert judged.seen == (Counts(60, 1), Counts(10, 10))
+
+
+def test_what_stable_shows_a_look_later_or_earlier_is_not_held_against_the_canary() -> None:
+    good, outage = Counts(900, 2), Counts(900, 300)
+    for before, during, after in ((good, good, outage), (outage, good, good)):
+        evidence = look(Evidence(), Counts(9000, 20), Counts(1000, 2), margin=0.01)
+        for stable, canary in ((before, 0), (during, 33), (after, 0), (good, 0)):
+            evidence = look(evidence, Counts(), Counts(100, canary), margin=0.01)
+            evidence = look(evidence, stable, Counts(), margin=0.01)
+        assert evidence.log_e < 1
+
+
+def scraped(random: Random, worse: float, *, phase: float, every: int = 6) -> float:
+    """Show each arm every ``every`` looks, apart by a phase; both have the same eight outages."""
+    outages = [(random.randrange(400), random.choice((1, 2, 4, 8))) for _ in range(8)]
+    evidence, owed = Evidence(), {"stable": Counts(), "canary": Counts()}
+    for at in range(400):
+        hit = any(begin <= at < begin + length for begin, length in outages)
+        share = 0.5 if hit else 0.005
+        owed["stable"] += sample(random, 180, share)
+        owed["canary"] += sample(random, 20, share + worse * (1 - share))
+        seen = {"stable": at % every == 0, "canary": (at + int(phase * every)) % every == 0}
+        shown = {arm: owed[arm] if seen[arm] else Counts() for arm in owed}
+        owed = {arm: Counts() if seen[arm] else owed[arm] for arm in owed}
+        evidence = look(evidence, shown["stable"], shown["canary"], margin=ERRORS_MARGIN)
+        if evidence.proves(ALPHA):
+            return evidence.seen[1].requests
+    return math.inf
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.2, 0.5, 0.8])
+def test_outages_of_both_arms_are_not_the_canarys_however_far_apart_they_are_counted(
+    phase: float,
+) -> None:
+    results = [scraped(seeded(seed), 0.0, phase=phase) for seed in range(40)]
+    assert called(results) <= 0.05
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.2, 0.5, 0.8])
+def test_a_canary_that_is_worse_is_called_however_far_apart_the_arms_are_counted(
+    phase: float,
+) -> None:
+    results = [scraped(seeded(seed), 0.1, phase=phase) for seed in range(20)]
+    assert called(results) >= 0.9
+    assert median(results) < 700
 
 
 def test_where_stable_always_fails_nothing_is_worse() -> None:
