@@ -157,9 +157,7 @@ class Store:
     ) -> Json:
         """Apply a JSON patch to what is there now, all of it or nothing."""
         with self.changed:
-            patched = self.get(kind, namespace, name)
-            for operation in operations:
-                patched = _applied(patched, operation)
+            patched = apply_patch(self.get(kind, namespace, name), operations)
             return self.update(kind, patched, **how)
 
     def set_status(self, kind: Kind, seen: Json) -> Json:
@@ -297,6 +295,14 @@ def _field(found: Json, key: str) -> str:
     for part in key.split("."):
         value = value.get(part, {}) if isinstance(value, dict) else {}
     return value if isinstance(value, str) else ""
+
+
+def apply_patch(document: Json, operations: list[Json]) -> Json:
+    """Apply a JSON patch, all of it or nothing; ``Refused`` where a guard fails."""
+    patched = document
+    for operation in operations:
+        patched = _applied(patched, operation)
+    return patched
 
 
 def _applied(document: Json, operation: Json) -> Json:
