@@ -3,8 +3,8 @@
 import http.client
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.kserve.cluster import Cluster, connect
 from tests.cluster.conftest import Model
-from tests.cluster.obstacles import denied
+from tests.cluster.obstacles import denied, quota
 from tests.cluster.services import Services
 from tests.cluster.traffic import burst
 from tests.contract.kubernetes_scenarios import SCENARIOS
@@ -51,6 +51,9 @@ class RealStage:
         knobs |= {"CRASH_AFTER": f"{crash_after:g}s"} if crash_after is not None else {}
         return self.model(version, **knobs)
 
+    def missing_image(self) -> str:
+        return f"{self.services.place.registry}/model@sha256:{'0' * 64}"
+
     def until(self, seen: Callable[[], object]) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not seen():
@@ -72,6 +75,17 @@ class RealStage:
     def denied(self, plural: str) -> AbstractContextManager[None]:
         operations = ("CREATE",) if plural == "revisions" else ("CREATE", "UPDATE")
         return self._denied(_KINDS[plural], operations, "false")
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        api, namespace = self.services.api, self.services.namespace
+        limit = f"/api/v1/namespaces/{namespace}/resourcequotas/limit"
+        quota(api, namespace, pods="1")
+        self.until(lambda: (api.get(limit) or {}).get("status", {}).get("used"))
+        try:
+            yield
+        finally:
+            api.delete(limit)
 
     def crash(self, revision: str) -> None:
         self._tell(revision, "crash")

@@ -265,6 +265,78 @@ def _restarts(scene: Scene) -> int:
     return int(models[0]["restartCount"]) if models else 0
 
 
+def an_image_that_cannot_be_pulled_is_told_at_the_deadline(scene: Scene) -> None:
+    image = scene.stage.image("v1")
+    scene.create(image)
+    scene.change(scene.stage.missing_image(), 0)
+    scene.settles("01*=0 01=100#prev", "02 01 01 -")
+    scene.stage.until(lambda: _waiting(scene) in ("ErrImagePull", "ImagePullBackOff"))
+    assert scene.condition("Ready") == "Unknown"
+    scene.stage.until(lambda: scene.condition("Ready") == "False: RevisionFailed")
+    revision = scene.revision("02")
+    assert revision is not None
+    assert condition(revision, "Ready") in (
+        "False: ImagePullBackOff",
+        "False: ErrImagePull",
+    )
+    assert "not found" in message(scene.read(), "Ready")
+    assert scene.only("v1")
+
+
+def pods_that_no_node_has_room_for_are_told_at_once(scene: Scene) -> None:
+    scene.create(scene.stage.image("v1"))
+    resources = "/spec/predictor/containers/0/resources"
+    more = {"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}}
+    grow: Json = {"op": "replace", "path": resources, "value": more}
+    scene.change(scene.stage.image("v2"), 0, grow)
+    scene.settles("01*=0 01=100#prev", "02 01 01 -")
+    scene.stage.until(lambda: scene.condition("Ready") == "False: RevisionFailed")
+    revision = scene.revision("02")
+    assert revision is not None
+    assert condition(revision, "ResourcesAvailable") == "False: Unschedulable"
+    assert "Insufficient cpu" in message(revision, "ResourcesAvailable")
+    assert condition(scene.pods("02")[0], "PodScheduled") == "False: Unschedulable"
+    assert scene.only("v1")
+
+
+def a_quota_freezes_the_service_as_refused_pods_do(scene: Scene) -> None:
+    scene.create(scene.stage.image("v1"))
+    with scene.stage.full():
+        scene.change(scene.stage.image("v2"), 0)
+        scene.stage.until(lambda: scene.condition("PredictorReady") == "False: ReconcileFailed")
+        assert "exceeded quota" in message(scene.read(), "PredictorReady")
+        scene.stays("01*=100", "01 01 01 -", seconds=2)
+        assert scene.only("v1")
+    scene.settles("02*=0 01=100#prev", "02 02 01 -")
+
+
+def without_a_least_number_idle_pods_go_and_come_back_for_a_request(scene: Scene) -> None:
+    scene.create(scene.stage.image("v1"), minReplicas=0)
+    scene.stage.until(lambda: not scene.pods("01"))
+    revision = scene.revision("01")
+    assert revision is not None
+    assert condition(revision, "Ready") == "True"
+    assert condition(revision, "Active") == "False: NoTraffic"
+    assert scene.condition("Ready") == "True"
+    assert scene.answers(1) == {"v1": 1}
+    assert scene.pods("01")
+
+
+def another_least_number_of_pods_is_another_revision(scene: Scene) -> None:
+    scene.create(scene.stage.image("v1"))
+    least: Json = {"op": "replace", "path": "/spec/predictor/minReplicas", "value": 2}
+    scene.change(None, "same", least)
+    scene.settles("02*=100", "02 02 02 01")
+    scene.stage.until(lambda: len(scene.pods("02")) == 2)
+
+
+def _waiting(scene: Scene) -> str:
+    pods = scene.pods("02")
+    statuses = pods[0].get("status", {}).get("containerStatuses", []) if pods else []
+    models = [one for one in statuses if one["name"] == "kserve-container"]
+    return str(models[0]["state"].get("waiting", {}).get("reason")) if models else ""
+
+
 def what_knative_refuses_freezes_the_service_until_it_is_mended(scene: Scene) -> None:
     scene.create(scene.stage.image("v1"))
     refused: dict[str, Json] = {
@@ -389,6 +461,11 @@ SCENARIOS = [
     a_tag_reaches_the_canary_before_any_traffic_does,
     a_revision_that_never_gets_ready_fails_at_its_deadline,
     a_crash_at_start_is_seen_in_pods_long_before_any_condition_tells,
+    an_image_that_cannot_be_pulled_is_told_at_the_deadline,
+    pods_that_no_node_has_room_for_are_told_at_once,
+    a_quota_freezes_the_service_as_refused_pods_do,
+    without_a_least_number_idle_pods_go_and_come_back_for_a_request,
+    another_least_number_of_pods_is_another_revision,
     what_knative_refuses_freezes_the_service_until_it_is_mended,
     guards_change_all_or_nothing,
     a_refused_change_of_the_service_changes_nothing,

@@ -39,6 +39,9 @@ class Stage(Protocol):
     ) -> str:
         """Have a model image; a broken one answers 500."""
 
+    def missing_image(self) -> str:
+        """Name an image that no registry has."""
+
     def until(self, seen: Callable[[], object]) -> None:
         """Let time pass until something is seen; fail where it is not for very long."""
 
@@ -53,6 +56,9 @@ class Stage(Protocol):
 
     def denied(self, plural: str) -> AbstractContextManager[None]:
         """Have admission refuse ``revisions``, or changes of ``inferenceservices``."""
+
+    def full(self) -> AbstractContextManager[None]:
+        """Have a quota that leaves room for no further pod."""
 
     def crash(self, revision: str) -> None:
         """End the containers of a revision that run now."""

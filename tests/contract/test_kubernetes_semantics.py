@@ -42,6 +42,12 @@ class FakeStage:
         )
         return f"registry.example.com/model@{digest}"
 
+    def missing_image(self) -> str:
+        digest = f"sha256:{'0' * 64}"
+        image = f"registry.example.com/model@{digest}"
+        self._fake.behaviours[digest] = Behaviour("missing", unpullable=f"{image}: not found")
+        return image
+
     def until(self, seen: Callable[[], object]) -> None:
         for _ in range(_LONGEST):
             self._fake.settle()
@@ -66,6 +72,9 @@ class FakeStage:
 
     def denied(self, plural: str) -> AbstractContextManager[None]:
         return self._fake.denied({"revisions": REVISION, "inferenceservices": ISVC}[plural])
+
+    def full(self) -> AbstractContextManager[None]:
+        return self._fake.full()
 
     def crash(self, revision: str) -> None:
         self._fake.crash(revision)

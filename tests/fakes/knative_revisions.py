@@ -241,7 +241,7 @@ def _started(world: World, revision: Json, workload: Workload) -> Pod:
         },
     )
     image = spec["containers"][0]["image"]
-    behaviour = world.behaviour(image)
+    behaviour = world.behaviour(spec["containers"][0])
     container = Container(behaviour, world.clock.seconds)
     number = sum(1 for _ in world.pods())
     return Pod(name, metadata["namespace"], made["metadata"]["uid"], image, container, number)

@@ -8,6 +8,10 @@ from tests.fakes.kubelet import Behaviour, Pod
 from tests.fakes.kubernetes_status import Json, Kind
 from tests.fakes.kubernetes_store import Store
 
+_NO_ROOM = (
+    "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: "
+    "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+)
 OWNER_CONTROLLERS = {"blockOwnerDeletion": True, "controller": True}
 
 
@@ -55,6 +59,11 @@ class Ingress:
     programmed: int = 0
 
 
+def _cpus(container: Json) -> float:
+    said = str(container.get("resources", {}).get("requests", {}).get("cpu", "0"))
+    return float(said[:-1]) / 1000 if said.endswith("m") else float(said)
+
+
 @dataclass
 class World:
     """Everything.
@@ -65,6 +74,8 @@ class World:
         What images do, by digest or whole name; others are ready at once and answer.
     gateway
         What the gateway does: ``{host: [(revision, percent)]}``.
+    cpus
+        How many the one node has.
     awaken
         Brings up the pods of a revision that had none.
 
@@ -77,10 +88,14 @@ class World:
     ingresses: dict[str, Ingress] = field(default_factory=dict)
     gateway: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     domain: str = "laurel.test"
+    cpus: int = 8
     awaken: Callable[[Workload], None] = lambda _: None
 
-    def behaviour(self, image: str) -> Behaviour:
+    def behaviour(self, container: Json) -> Behaviour:
         """Tell what an image does; who answers is its name, else the digest's beginning."""
+        image = container["image"]
+        if _cpus(container) > self.cpus:
+            return Behaviour(unschedulable=_NO_ROOM)
         digest = image.rpartition("@")[2]
         default = Behaviour(name=digest.removeprefix("sha256:")[:12])
         return self.behaviours.get(digest, self.behaviours.get(image, default))

@@ -50,6 +50,7 @@ from tests.fakes.kubernetes_status import (
     Kind,
     denied_by_policy,
     denied_by_webhook,
+    over_quota,
 )
 from tests.fakes.kubernetes_store import Review, Store
 
@@ -202,6 +203,23 @@ class FakeCluster:
                 if webhook:
                     raise denied_by_webhook(webhook, message)
                 raise denied_by_policy(kind, review.object["metadata"]["name"], policy, message)
+
+        self.store.admission.append(asked)
+        try:
+            yield
+        finally:
+            self.store.admission.remove(asked)
+            self.store.poke()
+
+    @contextmanager
+    def full(self, quota: str = "limit") -> Iterator[None]:
+        """Have a quota that leaves room for no further pod."""
+
+        def asked(review: Review) -> None:
+            if review.kind == POD and review.operation == "CREATE":
+                used = len(self.store.all(POD, self.namespace))
+                said = f"requested: pods=1, used: pods={used}, limited: pods={used}"
+                raise over_quota(POD, review.object["metadata"]["name"], quota, said)
 
         self.store.admission.append(asked)
         try:
