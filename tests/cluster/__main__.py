@@ -2,8 +2,10 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from tests.cluster.lending import tidy
+from tests.cluster.stack.binaries import program
 from tests.cluster.stack.building import build_control_plane, build_everything
 from tests.cluster.stack.parts import ClusterError
 from tests.cluster.stack.place import Place
@@ -53,6 +55,7 @@ def _up(whole: Whole, tier: str) -> None:
     whole.up(tier)
     say("up; for kubectl:")
     sys.stdout.write(f"export KUBECONFIG={whole.plane.kubeconfig}\n")
+    sys.stdout.write(f"export PATH={Path(program('kubectl')).parent}:$PATH\n")
 
 
 def _status(whole: Whole) -> None:

@@ -8,7 +8,7 @@ would change are covered by files that already say what it wants.
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Apart:
     """A door into the namespaces of a running process."""
 
     pid: int
+    environment: Mapping[str, str]
 
     @property
     def inside(self) -> list[str]:
@@ -42,7 +43,7 @@ class Apart:
 
     def __call__(self, *command: str, given: str = "") -> str:
         """Run a command inside and wait for its end."""
-        return run(*self.inside, *command, given=given)
+        return run(*self.inside, *command, given=given, environment=self.environment)
 
 
 def why_not() -> str | None:
@@ -66,9 +67,16 @@ class ApartError(Exception):
     """A command of the system failed; the message is what it said."""
 
 
-def run(*command: str, given: str = "") -> str:
+def run(*command: str, given: str = "", environment: Mapping[str, str] | None = None) -> str:
     """Run a command of the system."""
-    ended = subprocess.run(command, check=False, input=given, capture_output=True, text=True)
+    ended = subprocess.run(
+        command,
+        check=False,
+        input=given,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
     if ended.returncode:
         raise ApartError(f"{' '.join(command)[-200:]}: {ended.stderr.strip()[-500:]}")
     return ended.stdout

@@ -26,10 +26,14 @@ class ClusterError(Exception):
 
 @dataclass(frozen=True)
 class Parts:
-    """The processes below a folder, in the control groups whose ``tasks`` files are given."""
+    """The processes below a folder, in the control groups whose ``tasks`` files are given.
+
+    All of them have a small environment, and what else is given.
+    """
 
     folder: Path
     tasks: Sequence[Path] = field(default=())
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
@@ -41,7 +45,11 @@ class Parts:
             {
                 "name": name,
                 "command": list(command),
-                "environment": {**_environment(self.folder), **(environment or {})},
+                "environment": {
+                    **_environment(self.folder),
+                    **self.environment,
+                    **(environment or {}),
+                },
                 "record": str(self._records / name),
                 "log": str(self.log(name)),
                 "tasks": [str(path) for path in self.tasks],

@@ -9,7 +9,6 @@ import platform
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +34,7 @@ from tests.cluster.stack.node import NODE, start_node, start_registry
 from tests.cluster.stack.parts import ClusterError, Parts
 from tests.cluster.stack.place import Place, kept_folder
 from tests.cluster.stack.versions import PACKAGES
-from tests.servers.debian_packages import missing_tools, unpacked
+from tests.servers.debian_packages import Unpacked, missing_tools, unpacked
 from tests.servers.go_tools import alone
 from tests.servers.ports import free_ports
 
@@ -129,7 +128,8 @@ class Whole:
             return
         with_node = tier == "C"
         packages = unpacked(*PACKAGES)
-        parts = Parts(self.place.folder, cgroups.make(self.place.cgroup))
+        environment = _with_unpacked(packages)
+        parts = Parts(self.place.folder, cgroups.make(self.place.cgroup), environment)
         inside = self._apart(parts)
         plane = start_control_plane(
             parts, self.place.host, within=inside.inside, accounts=with_node
@@ -156,16 +156,14 @@ class Whole:
         parts.start(_FIRST, apart.opening(scratch, program("pause")))
         mark = self.place.folder / "apart"
         parts.wait("namespaces of its own", mark.exists, _FIRST)
-        inside = Apart(parts.pid(_FIRST))
+        inside = Apart(parts.pid(_FIRST), parts.environment)
         network.lay(self.place, inside)
         return inside
 
     def _down(self, *, keep_logs: bool = False) -> None:
         self.parts.stop(*reversed(self.parts.names()), patience=0)
         cgroups.end(self.place.cgroup)
-        if os.geteuid() == 0:
-            with suppress(apart.ApartError):  # it goes by itself, just now perhaps
-                network.cut(self.place)
+        self.parts.wait("end of its network", lambda: not network.linked(self.place))
         if keep_logs:
             for each in self.place.folder.glob("*"):
                 if each.name != "logs":
@@ -181,6 +179,13 @@ def start_apart_plane(parts: Parts) -> ControlPlane:
     plane = start_control_plane(parts, "127.0.0.1", ports, accounts=False)
     define_objects(plane, parts)
     return plane
+
+
+def _with_unpacked(packages: Unpacked) -> dict[str, str]:
+    """Let the unpacked ``ip`` be found where this machine has none."""
+    if shutil.which("ip"):
+        return {}
+    return {name: packages.environment[name] for name in ("PATH", "LD_LIBRARY_PATH")}
 
 
 def _ready(plane: ControlPlane) -> bool:
