@@ -143,3 +143,11 @@ def test_a_namespace_of_a_cluster_is_none_of_this_machine(cluster: Whole) -> Non
     assert "activator" not in run("ip", "netns", "list").split()
     inside = f"/proc/{cluster.parts.pid('apart')}/root/run/netns/activator"
     assert Path(inside).exists()
+
+
+def test_a_machine_that_lends_no_namespaces_says_so(cluster: Whole) -> None:
+    assert cluster.stands()
+    lesser = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    command = [*lesser, sys.executable, "-m", "tests.cluster", "why-not"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    assert said.stdout.startswith("a cluster needs namespaces: unshare")
