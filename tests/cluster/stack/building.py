@@ -8,6 +8,8 @@ from tests.cluster.stack.binaries import build, workshop
 from tests.cluster.stack.binaries import lacking as lacking_units
 from tests.cluster.stack.place import cache_folder
 from tests.cluster.stack.units import CONTROL_PLANE, UNITS, Unit
+from tests.cluster.stack.versions import PACKAGES
+from tests.servers.debian_packages import unpacked
 from tests.servers.go_tools import DISTRIBUTION, alone, built, say
 
 
@@ -22,16 +24,17 @@ def build_control_plane() -> None:
 
 
 def build_everything() -> None:
-    """Build what is not there yet; what Go needed for that is removed again.
-
-    That is ten times as large as the result, and the next change of a version needs other parts.
-    """
+    """Build or fetch what is not there yet."""
     _build(UNITS)
     built(DISTRIBUTION)
-    shutil.rmtree(workshop(), ignore_errors=True)
+    unpacked(*PACKAGES)
 
 
 def _build(units: tuple[Unit, ...]) -> None:
+    """Build, and remove again what Go needed for that: it is ten times as large as the result.
+
+    The next change of a version would need little of it.
+    """
     if not lacking(units):
         return
     cache_folder().mkdir(parents=True, exist_ok=True)
@@ -40,3 +43,4 @@ def _build(units: tuple[Unit, ...]) -> None:
         if manifests.lacking():
             say("rendering the manifests of Knative Serving and KServe")
             manifests.render()
+        shutil.rmtree(workshop(), ignore_errors=True)

@@ -109,7 +109,7 @@ class Parts:
             time.sleep(_LOOK)
 
     def wait(
-        self, what: str, ready: Callable[[], object], *names: str, patience: float = 90
+        self, what: str, ready: Callable[[], object], *names: str, patience: float = 180
     ) -> None:
         """Wait for something that processes bring about; fail at once when one of them ends."""
         deadline = time.monotonic() + patience
