@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,10 @@ class Registered:
     name: str
     versions: list[int] = field(default_factory=list)
 
-    def add(self, *, fails: bool = False, broken: bool = False) -> int:
+    def add(self, **manner: Any) -> int:  # noqa: ANN401 - LightModel's own fields
         """Log and register a light model; its number is the version's."""
         number = len(self.versions) + 1
-        written = LightModel(number, fails, broken).write(self.folder / str(number))
+        written = LightModel(number, **manner).write(self.folder / str(number))
         model_id, _ = self.mlflow.log_model(written)
         body = {"name": self.name, "source": f"models:/{model_id}", "model_id": model_id}
         made = self.mlflow.call("POST", "mlflow/model-versions/create", body)["model_version"]
@@ -103,7 +104,7 @@ def laurels(model: Registered, cache: Path, root: Path) -> Iterator[Start]:
     """Install light Laurels for the model below ``root``, and take down what they leave."""
     made: list[Laurel] = []
 
-    def start(verb: str | None = "worker", **changes: object) -> Laurel:
+    def start(verb: str | None = "worker", **changes: Any) -> Laurel:  # noqa: ANN401 - settings
         folder = root / f"laurel-{len(made)}"
         install(folder, model.mlflow.url, cache, model=model.name, **changes)
         made.append(Laurel(folder, LIGHT))

@@ -19,6 +19,8 @@ from pipeline.domain.references import Digest
 EXAMPLE = b'{"inputs": ["the logged example"]}'
 _COPIED = ("uvicorn", "h11", "click")
 _FASTAPI = """
+import asyncio
+
 class FastAPI:
     def __init__(self, model):
         self.model = model
@@ -32,27 +34,54 @@ class FastAPI:
             status, answer = 200, self.model.predict(body)
         except Exception as error:
             status, answer = 500, str(error).encode()
-        headers = [(b"content-length", b"%d" % len(answer))]
+        await asyncio.sleep(self.model.said["seconds"])
+        version = b"%d" % self.model.said["number"]
+        headers = [(b"content-length", b"%d" % len(answer)), (b"x-model-version", version)]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 """
 _PYFUNC = """
 import json
+import os
+import time
 
 class Model:
     def __init__(self, said):
-        self.said = said
+        self.said, self.asked = said, 0
 
     def predict(self, body):
-        if self.said["fails"] and b"the logged example" not in body:
-            raise ValueError("not what it was logged with")
+        if b"the logged example" not in body:
+            self.asked += 1
+            self.misbehave()
         return b"%d" % self.said["number"]
+
+    def misbehave(self):
+        if self.said["fails"]:
+            raise ValueError("not what it was logged with")
+        if self.said["fails_every"] and self.asked % self.said["fails_every"] == 0:
+            raise ValueError("the tenth at the latest")
+        if self.asked == self.said["crashes_at"]:
+            print("fatal: the model's cache is corrupt", flush=True)
+            os._exit(3)
+        if self.asked == self.said["hangs_at"]:
+            time.sleep(100000)
+        if self.asked == self.said["eats_at"]:
+            eaten = []
+            while True:
+                eaten.append(bytearray(8 << 20))
 
 def load_model(path):
     with open(path + "/light.json") as file:
         said = json.load(file)
     if said["broken"]:
         raise SystemExit("this model cannot be loaded")
+    if "K_REVISION" in os.environ:
+        if said["never_ready"]:
+            print("waiting for the feature store", flush=True)
+            time.sleep(100000)
+        if said["crashes_at"] == 0:
+            print("fatal: no feature store at features.internal", flush=True)
+            os._exit(3)
     return Model(said)
 """
 _SCORING_SERVER = """
@@ -72,11 +101,38 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class LightModel:
-    """A model that answers its own number; ``fails``: 500 to all but its logged example."""
+    """A model that answers its own number, and is good unless it says otherwise.
+
+    Its logged example it always answers: what smoke tries is good.
+
+    Parameters
+    ----------
+    number
+        What it answers, and says in ``X-Model-Version``.
+    fails, fails_every
+        Whether it fails on all requests, or on every n-th.
+    broken
+        Whether it cannot be loaded.
+    seconds
+        How long an answer takes.
+    never_ready
+        Whether loading never ends, where Knative runs it and nowhere else.
+    crashes_at
+        Which request ends it, with a last word; 0: its start, where Knative runs it.
+    hangs_at, eats_at
+        Which request makes it hang, alive, or eat all memory.
+
+    """
 
     number: int
     fails: bool = False
     broken: bool = False
+    fails_every: int = 0
+    seconds: float = 0.0
+    never_ready: bool = False
+    crashes_at: int = -1
+    hangs_at: int = -1
+    eats_at: int = -1
 
     def write(self, folder: Path) -> Path:
         """Write it as ``log_model`` would."""
@@ -89,6 +145,16 @@ class LightModel:
         (folder / "serving_input_example.json").write_bytes(EXAMPLE)
         (folder / "light.json").write_text(json.dumps(asdict(self)))
         return folder
+
+
+def light_packages() -> dict[str, bytes]:
+    """Give the files of the light environment, as one wheel could hold them."""
+    found = {path: content.encode() for path, content in _ENVIRONMENT.items()}
+    for package in _COPIED:
+        source = Path(str(distribution(package).locate_file(package)))
+        for file in sorted(source.rglob("*.py")):
+            found[f"{package}/{file.relative_to(source)}"] = file.read_bytes()
+    return found
 
 
 class LightResolver:

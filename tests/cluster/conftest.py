@@ -3,13 +3,15 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.lending import lent
 from tests.cluster.people import Person, person
+from tests.cluster.promotions import Neighbours, Promotions, promoting
 from tests.cluster.services import Services
 from tests.cluster.stack.api import Api, Object
 from tests.cluster.stack.binaries import program
@@ -20,6 +22,7 @@ from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.whole import Whole, start_apart_plane, why_not
 from tests.cluster.traffic import Target, Traffic, steady
 from tests.cluster.turns import turn
+from tests.servers.mlflow import MlflowServer
 
 Model = Callable[..., str]
 Load = Callable[..., AbstractContextManager[Traffic]]
@@ -76,7 +79,14 @@ def parts(cluster: Whole) -> Parts:
 @pytest.fixture
 def namespace(request: pytest.FixtureRequest, api: Api) -> Iterator[str]:
     """Make a namespace of the test's own; it is deleted with all that is in it."""
-    said = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    with own_namespace(api, request.node.name) as name:
+        yield name
+
+
+@contextmanager
+def own_namespace(api: Api, said: str) -> Iterator[str]:
+    """Make a namespace, with a name that says whose it is."""
+    said = re.sub(r"[^a-z0-9]+", "-", said.lower())[:40].strip("-")
     name = f"{said}-{os.urandom(3).hex()}"
     api.create("/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
@@ -115,6 +125,28 @@ def traffic() -> Load:
         return steady(target, rate, connections)
 
     return send
+
+
+@pytest.fixture(scope="session")
+def neighbours(
+    cluster: Whole, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+) -> Neighbours:
+    """Lend what Laurels stand between, and a folder where they make base and environment once."""
+    return Neighbours(cluster, mlflow_server, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def promotions(
+    neighbours: Neighbours, namespace: str, tmp_path: Path
+) -> Iterator[Callable[..., Promotions]]:
+    """Start real Laurels: ``promotions(source="prometheus", canary={…})``, see promotions.py."""
+    with ExitStack() as stack:
+
+        def start(**said: Any) -> Promotions:  # noqa: ANN401 - as promoting takes it
+            folder = tmp_path / f"laurel-{os.urandom(3).hex()}"
+            return stack.enter_context(promoting(neighbours, namespace, folder, **said))
+
+        yield start
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +105,15 @@ class Laurel:
                 preexec_fn=limit,  # noqa: PLW1509 - the child limits itself; it runs no thread yet
             )
 
+    def change(self, **settings: object) -> None:
+        """Change settings of its services; they count from the next start on."""
+        file = self.folder / "laurel.yaml"
+        said = yaml.safe_load(file.read_text())
+        for service in said["services"]:
+            service.update(settings)
+        file.write_text(yaml.safe_dump(said))
+        self.settings = load_settings(file, {})
+
     def make_room(self) -> None:
         """Let files grow again."""
         assert self.process is not None
@@ -144,7 +153,8 @@ class Laurel:
         """End everything: the process, what it serves, the connection to its ledger."""
         if self.process is not None:
             self.kill()
-        wiring.build_local_target(self.settings).down()
+        if self.settings.serving.target == "local":
+            wiring.build_local_target(self.settings).down()
         self.ledger.close()
 
     def promotions(self, service: str = SERVICE) -> list[Promotion]:
@@ -245,10 +255,17 @@ class Laurel:
         return "\n".join([*lines[:20], *lines[-40:], self.log()])
 
 
-def install(folder: Path, mlflow_url: str, cache: Path | None, **changes: object) -> Path:
+def install(
+    folder: Path,
+    mlflow_url: str,
+    cache: Path | None,
+    sections: Mapping[str, object] | None = None,
+    **changes: object,
+) -> Path:
     """Write laurel.yaml and its secrets; ``changes`` are settings of the one service.
 
     Without a ``cache`` it is the user's own: an environment of a gigabyte is installed once.
+    ``sections`` replace whole sections: ``serving``, ``registry``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     front, receiver = free_ports(2)
@@ -260,6 +277,7 @@ def install(folder: Path, mlflow_url: str, cache: Path | None, **changes: object
         "server": {"port": receiver},
         "worker": {"poll": "50ms"} | ({} if cache is None else {"cache": str(cache)}),
         "services": [service],
+        **(sections or {}),
     }
     (folder / "laurel.yaml").write_text(yaml.safe_dump(settings))
     (folder / "webhook.secret").write_text(SECRET)
