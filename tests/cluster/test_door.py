@@ -1,18 +1,20 @@
 """The door to Kubernetes leads to a real API server as it leads to the fake one."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ForbiddenError, RejectedError
+from pipeline.errors import ForbiddenError, RejectedError, UnavailableError
 from pipeline.kserve.cluster import Cluster, connect
 from pipeline.kserve.resources import INFERENCE_SERVICES
-from tests.cluster.obstacles import denied
+from tests.cluster.obstacles import denied, killed
 from tests.cluster.people import person
 from tests.cluster.stack.control_plane import ControlPlane
-from tests.contract.door_scenarios import SCENARIOS, percent, service
+from tests.cluster.stack.parts import Parts
+from tests.contract.door_scenarios import SCENARIOS, Json, percent, service
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("control_plane")]
 
@@ -90,3 +92,34 @@ def test_a_login_that_is_not_accepted_is_told(
     cluster = connect(kubeconfig=spoilt, context=None, namespace=namespace)
     with pytest.raises(ForbiddenError, match="renew the login"):
         cluster.list(INFERENCE_SERVICES)
+
+
+def test_a_watch_goes_on_after_a_restart_of_the_api_server(
+    control_plane: ControlPlane, door: Cluster
+) -> None:
+    door.create(INFERENCE_SERVICES, service("fraud"))
+    events = door.watch(INFERENCE_SERVICES, "fraud", seconds=120)
+    assert next(events) is not None
+    door.patch(INFERENCE_SERVICES, "fraud", percent(10))
+    assert _percent(next(events)) == 10  # its connection is open now
+    with killed(Parts(control_plane.folder), "apiserver"), pytest.raises(UnavailableError):
+        door.get(INFERENCE_SERVICES, "fraud")
+    _patiently(lambda: door.patch(INFERENCE_SERVICES, "fraud", percent(20)))
+    assert _percent(next(events)) == 20
+
+
+def _percent(found: Json | None) -> int:
+    assert found is not None
+    return int(found["spec"]["predictor"]["canaryTrafficPercent"])
+
+
+def _patiently(do: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            do()
+        except UnavailableError:
+            time.sleep(0.1)
+        else:
+            return
+    do()

@@ -21,6 +21,23 @@ ALL_TRUE = (
     "RoutesReady",
     "LatestDeploymentReady",
 )
+STATUS = {
+    "address",
+    "components",
+    "conditions",
+    "deploymentMode",
+    "modelStatus",
+    "observedGeneration",
+    "url",
+}
+PREDICTOR = {
+    "address",
+    "latestCreatedRevision",
+    "latestReadyRevision",
+    "latestRolledoutRevision",
+    "traffic",
+    "url",
+}
 
 
 def a_canary_takes_the_percent_that_was_patched(scene: Scene) -> None:
@@ -36,6 +53,16 @@ def a_canary_takes_the_percent_that_was_patched(scene: Scene) -> None:
     scene.settles("02*=100", "02 02 02 01")
     scene.stage.until(lambda: scene.only("v2"))
     assert {scene.condition(type_) for type_ in ALL_TRUE} == {"True"}
+    status = scene.read()["status"]
+    assert set(status) == STATUS
+    assert set(status["components"]["predictor"]) == PREDICTOR | {"previousRolledoutRevision"}
+    assert {one["type"] for one in status["conditions"]} == {*ALL_TRUE, "Stopped"}
+    assert status["deploymentMode"] == "Knative"
+    assert status["modelStatus"] == {
+        "copies": {"failedCopies": 0, "totalCopies": 1},
+        "states": {"activeModelState": "Loaded", "targetModelState": "Loaded"},
+        "transitionStatus": "UpToDate",
+    }
 
 
 def the_first_deployment_ignores_its_percent(scene: Scene) -> None:
