@@ -199,7 +199,7 @@ def test_two_laurels_never_share_one_sqlite() -> None:
     (volume,) = patch["template"]["spec"]["volumes"]
     claim = one("overlays/embedded", "PersistentVolumeClaim")
     assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
-    assert claim["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
 
 
 def test_images_are_named_by_digest() -> None:

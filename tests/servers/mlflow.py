@@ -90,20 +90,23 @@ def running_mlflow(
     folder: Path,
     port: int | None = None,
     *,
+    host: str = "127.0.0.1",
     python: str = sys.executable,
     destination: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[MlflowServer]:
     """Start ``mlflow server`` on SQLite in ``folder``; end it and its workers afterwards.
 
-    ``python`` is where another MLflow is installed, ``destination`` where it puts artifacts.
+    ``python`` is where another MLflow is installed, ``destination`` where it puts artifacts,
+    ``host`` the address of this machine that it is called by.
     """
     (port,) = [port] if port else free_ports(1)
+    url = f"http://{host}:{port}"
     with (folder / "mlflow.log").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(python, "-m", "mlflow", "server", "--workers", "1"),
-                *("--host", "127.0.0.1", "--port", str(port)),
+                *("--host", host, "--port", str(port)),
                 *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
                 *("--artifacts-destination", destination or str(folder / "artifacts")),
             ],
@@ -115,8 +118,8 @@ def running_mlflow(
         )
     with urllib3.PoolManager(retries=False, timeout=30) as http:
         try:
-            _wait_until_healthy(process, http, f"http://127.0.0.1:{port}", folder / "mlflow.log")
-            yield MlflowServer(f"http://127.0.0.1:{port}", http, folder)
+            _wait_until_healthy(process, http, url, folder / "mlflow.log")
+            yield MlflowServer(url, http, folder)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
