@@ -12,8 +12,9 @@ import pytest
 
 from pipeline.domain.promotion import Kind, Phase, Promotion
 from tests.architecture.commands import PAGES, ROOT, commands, shown
-from tests.servers.laurel import MODEL, Laurel, free_ports, until
+from tests.servers.laurel import MODEL, Laurel, until
 from tests.servers.mlflow import FIXTURES, MlflowServer
+from tests.servers.ports import free_ports
 
 pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.slow]
 REQUEST = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()

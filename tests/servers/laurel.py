@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from pipeline.ledger import Event, Ledger
 from pipeline.settings import Settings
 from pipeline.settings.load import load_settings
 from pipeline.trust.key_file import create_key_file
+from tests.servers.ports import free_ports
 from tests.servers.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[2]
@@ -284,15 +284,6 @@ def install(
     (folder / "laurel.key.password").write_text(_PASSWORD)
     create_key_file(folder / "laurel.key", _PASSWORD)
     return folder
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports of the loopback that nobody listens on now."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def one_at_a_time(promotions: list[Promotion]) -> bool:
