@@ -207,7 +207,7 @@ def test_what_is_no_api_server_is_unavailable(tmp_path: Path, body: bytes) -> No
             cluster.list(PODS)
 
 
-def test_an_answer_that_breaks_off_is_unavailable(tmp_path: Path) -> None:
+def test_an_api_server_whose_answer_breaks_off_is_unavailable(tmp_path: Path) -> None:
     with scripted_server() as script:
         script.says(200, b"{}")
         script.length = 100
@@ -248,7 +248,7 @@ def test_an_answer_without_an_end_is_given_up(
     assert api.count("get", "inferenceservices") == 3
 
 
-def test_a_deletion_that_is_refused_is_told(api: ApiServer, cluster: Cluster) -> None:
+def test_a_deletion_without_the_right_to_it_is_forbidden(api: ApiServer, cluster: Cluster) -> None:
     cluster.create(INFERENCE_SERVICES, service("fraud"))
     api.rights = set()
     with pytest.raises(ForbiddenError, match="cannot delete"):

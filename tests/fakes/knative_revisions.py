@@ -146,7 +146,7 @@ def _unready(world: World, conditions: Conditions, workload: Workload) -> None:
 
 
 def _blame(conditions: Conditions, pod: Pod, *, late: bool, was_ready: bool) -> None:
-    """Say what a pod does wrong; crashes at start are told only when it is late (testbed.md 5)."""
+    """Say what a pod does wrong; crashes at start are told only when it is late."""
     container = pod.container
     if container.behaviour.unschedulable:
         said = container.behaviour.unschedulable

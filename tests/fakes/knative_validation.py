@@ -1,4 +1,4 @@
-"""What Knative's own webhook refuses, which KServe's lets pass (testbed.md 5)."""
+"""What Knative's own webhook refuses, which KServe's lets pass."""
 
 from typing import Any
 

@@ -11,9 +11,9 @@
         with fake.held("configuration"): …        # a stage that does not get round to it
         fake.answers("fraud", 1000)               # Counter({(200, "v1"): 900, (200, "v2"): 100})
 
-The controllers run by themselves, in a thread, whenever something changed. ``kserve.md`` 1.2 and
-``testbed.md`` 5 say what they were seen to do; tests/contract/test_kubernetes_semantics.py compares
-them with the real ones.
+The controllers run by themselves, in a thread, whenever something changed. They are written after
+the source of KServe v0.20 and Knative Serving v0.48, traps included, and do what the real ones were
+seen to do: tests/contract/kubernetes_scenarios.py is played on both.
 """
 
 import threading
