@@ -25,3 +25,10 @@ def test_every_rule_is_held_by_tests_that_are_there(name: str, tests: str) -> No
     named = set(_NAMED.findall(tests))
     assert named, name
     assert named <= defined, named - defined
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    files = (ROOT / "tests").rglob("test_*.py")
+    defined = {test for file in files for test in _DEFINED.findall(file.read_text())}
+    named = set(_NAMED.findall((ROOT / "docs/rules.md").read_text()))
+    assert named <= defined, named - defined
