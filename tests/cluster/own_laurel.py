@@ -22,16 +22,18 @@ from pipeline.image.manifest import Manifest
 from pipeline.image.tar import tar_content
 from pipeline.own_image import make_image, sign_image
 from pipeline.settings import Settings
-from pipeline.settings.sections import RegistrySettings, SigningSettings
+from pipeline.settings.sections import RegistrySettings, SigningSettings, WorkerSettings
 from pipeline.trust.key_file import create_key_file
 from tests.cluster.installed import K8S, apply, moved, rendered
 from tests.cluster.stack.node import NODE
+from tests.cluster.stack.place import kept_folder
 from tests.cluster.stack.whole import Whole
 from tests.servers.laurel import until
 
 _PASSWORD = "password of a test's key"
 WEBHOOK_SECRET = "whsec_of_a_laurel_in_a_cluster_01"
 _NOBODY = 65532
+_CACHE = kept_folder() / "own-laurel"
 _HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -66,18 +68,19 @@ def own_image(cluster: Whole, secrets: Secrets) -> ImageRef:
         signing=SigningSettings(
             key=secrets.key, password_file=secrets.folder / "laurel.key.password"
         ),
+        worker=WorkerSettings(cache=_CACHE),
     )
     made = make_image(settings)
     sign_image(settings, made)
     return made
 
 
-def base_image(cluster: Whole, folder: Path) -> ImageRef:
+def base_image(cluster: Whole) -> ImageRef:
     """Push a base for models: this machine's Python, with the name that a base must have."""
     settings = registry_settings(cluster.place.registry, "base")
     registry = wiring.open_images(Settings(registry=settings))
     repository = settings.repository("python")
-    host = HostBase(LayerStore(folder / "layers")).provide(
+    host = HostBase(LayerStore(_CACHE / "layers")).provide(
         "host", repository, platform=host_platform(), python_version=_HERE, registry=registry
     )
     assert isinstance(host, Base)

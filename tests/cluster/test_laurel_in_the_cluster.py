@@ -57,7 +57,7 @@ def index(cluster: Whole, folder: Path) -> Iterator[str]:
 def laurel(cluster: Whole, mlflow: MlflowServer, index: str, folder: Path) -> Iterator[OwnLaurel]:
     secrets = Secrets(folder)
     secrets.write()
-    image, base = own_image(cluster, secrets), base_image(cluster, folder)
+    image, base = own_image(cluster, secrets), base_image(cluster)
     place = cluster.place
     settings = {
         "mlflow": {"url": mlflow.url, "poll": "2s"},

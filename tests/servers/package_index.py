@@ -18,6 +18,9 @@ def running_index(wheels: Path, host: str = "127.0.0.1") -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             parts = self.path.strip("/").split("/")
             if parts[0] == "simple" and len(parts) == 2:
@@ -32,7 +35,8 @@ def running_index(wheels: Path, host: str = "127.0.0.1") -> Iterator[str]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command == "GET":
+                self.wfile.write(body)
 
     with http.server.ThreadingHTTPServer((host, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
