@@ -129,7 +129,7 @@ class Scene:
         shares: dict[str, int] = {}
         for revision, percent in world.gateway.get(self.fake.host(SERVICE), []):
             if percent and revision in names:
-                found = names[revision]["spec"]["containers"][0]["image"]
+                found = names[revision]["spec"]["containers"][0]
                 who = world.behaviour(found).name
                 shares[who] = shares.get(who, 0) + percent
         if shares and (not self.served or self.served[-1] != shares):
