@@ -1,6 +1,8 @@
 """Laurel's own image in a cluster, installed as docs/kubernetes.md says, beside other tests."""
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,75 +24,114 @@ from pipeline.image.manifest import Manifest
 from pipeline.image.tar import tar_content
 from pipeline.own_image import make_image, sign_image
 from pipeline.settings import Settings
-from pipeline.settings.sections import RegistrySettings, SigningSettings, WorkerSettings
-from pipeline.trust.key_file import create_key_file
-from tests.cluster.installed import K8S, apply, moved, rendered
+from pipeline.settings.load import load_settings
+from pipeline.settings.sections import RegistrySettings
+from pipeline.trust.attachments import Attested, attestations
+from pipeline.trust.keys import PublicKey
+from tests.architecture.commands import ROOT, commands
+from tests.cluster.installed import K8S, apply
+from tests.cluster.stack.binaries import program
 from tests.cluster.stack.node import NODE
 from tests.cluster.stack.place import kept_folder
 from tests.cluster.stack.whole import Whole
 from tests.servers.laurel import until
 
-_PASSWORD = "password of a test's key"
-WEBHOOK_SECRET = "whsec_of_a_laurel_in_a_cluster_01"
 _NOBODY = 65532
-_CACHE = kept_folder() / "own-laurel"
 _HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+_CACHE = kept_folder() / "own-laurel"
+_PAGE = ROOT / "docs" / "kubernetes.md"
+NAMESPACES = ("laurel", "laurel-smoke", "ml")
 
 
 @dataclass(frozen=True)
-class Secrets:
-    """What an administrator makes before anything is installed."""
+class Administrator:
+    """Somebody who types what docs/kubernetes.md says, in a folder with a copy of k8s/."""
 
+    cluster: Whole
     folder: Path
+    words: Mapping[str, str]
+
+    def type(self, *, until_: str, since: str = "") -> str:
+        """Type the page's commands, from the one that begins so to the one that begins so."""
+        typed = commands(_PAGE)
+        first = next(n for n, each in enumerate(typed) if each.startswith(since))
+        last = next(n for n, each in enumerate(typed) if each.startswith(until_))
+        return "".join(map(self._typed, typed[first : last + 1]))
+
+    def _typed(self, command: str) -> str:
+        for word, meant in self.words.items():
+            command = command.replace(word, meant)
+        tools = f"{Path(sys.executable).parent}:{Path(program('kubectl')).parent}"
+        kubeconfig = str(self.cluster.plane.kubeconfig)
+        path = {"PATH": f"{tools}:{os.environ['PATH']}", "KUBECONFIG": kubeconfig}
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],  # noqa: S607 - the reader's shell
+            cwd=self.folder,
+            env={**os.environ, **path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told = f"{command}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{told}\n{OwnLaurel(self.cluster, self).story()}"
+        return done.stdout
+
+    def make_image(self) -> ImageRef:
+        """Make Laurel's own image as ``make image`` does, and have it signed with its key."""
+        file = self.folder / "laurel.yaml"
+        said = yaml.safe_load(file.read_text())
+        host = self.cluster.place.registry
+        said["registry"] = {"location": f"{host}/own", "plain_http": [host]}
+        said["worker"] = {"cache": str(_CACHE)}
+        file.write_text(yaml.safe_dump(said))
+        made = make_image(self.settings)
+        sign_image(self.settings, made)
+        (self.folder / "image").write_text(str(made))
+        return made
 
     @property
-    def key(self) -> Path:
-        """Name the signing key."""
-        return self.folder / "laurel.key"
+    def settings(self) -> Settings:
+        """Read what ``laurel init`` wrote, and the administrator changed."""
+        return load_settings(self.folder / "laurel.yaml", {})
 
-    def write(self) -> None:
-        """Make them."""
-        create_key_file(self.key, _PASSWORD)
-        (self.folder / "laurel.key.password").write_text(_PASSWORD)
-        (self.folder / "webhook.secret").write_text(WEBHOOK_SECRET)
-        (self.folder / "laurel.token").write_text("a token of a test's own")
+    def attached_to_own_image(self) -> set[str]:
+        """Read by the public key alone what Laurel's own image carries."""
+        image = ImageRef.parse((self.folder / "image").read_text())
+        key = PublicKey.from_pem((self.folder / "laurel.pub").read_bytes())
+        registry = wiring.open_images(self.settings)
+        found = attestations(image, registry=registry, keys=[key], wanted=())
+        return {each.statement.predicate_type for each in found if isinstance(each, Attested)}
 
-
-def registry_settings(host: str, name: str) -> RegistrySettings:
-    """Say where images go on a registry that is spoken to without TLS."""
-    return RegistrySettings(location=f"{host}/{name}", plain_http=(host,))
-
-
-def own_image(cluster: Whole, secrets: Secrets) -> ImageRef:
-    """Make Laurel's own image in the cluster's registry, signed by Laurel."""
-    settings = Settings(
-        registry=registry_settings(cluster.place.registry, "own"),
-        signing=SigningSettings(
-            key=secrets.key, password_file=secrets.folder / "laurel.key.password"
-        ),
-        worker=WorkerSettings(cache=_CACHE),
-    )
-    made = make_image(settings)
-    sign_image(settings, made)
-    return made
+    def edit(self, image: ImageRef, settings: Mapping[str, Any], index: str) -> None:
+        """Change k8s/examples/mine: the image, the settings, and where packages come from."""
+        mine = self.folder / "k8s" / "examples" / "mine"
+        (mine / "laurel.yaml").write_text(yaml.safe_dump(dict(settings)))
+        said = yaml.safe_load((mine / "kustomization.yaml").read_text())
+        said["images"][0] |= {"newName": image.repository, "digest": image.digest.value}
+        variable = {"name": "UV_DEFAULT_INDEX", "value": index}
+        add = {"op": "add", "path": "/spec/template/spec/containers/1/env/-", "value": variable}
+        said["patches"].append({"target": {"kind": "Deployment"}, "patch": yaml.safe_dump([add])})
+        (mine / "kustomization.yaml").write_text(yaml.safe_dump(said))
 
 
 def base_image(cluster: Whole) -> ImageRef:
     """Push a base for models: this machine's Python, with the name that a base must have."""
-    settings = registry_settings(cluster.place.registry, "base")
+    host = cluster.place.registry
+    settings = RegistrySettings(location=f"{host}/base", plain_http=(host,))
     registry = wiring.open_images(Settings(registry=settings))
     repository = settings.repository("python")
-    host = HostBase(LayerStore(_CACHE / "layers")).provide(
+    made = HostBase(LayerStore(_CACHE / "layers")).provide(
         "host", repository, platform=host_platform(), python_version=_HERE, registry=registry
     )
-    assert isinstance(host, Base)
+    assert isinstance(made, Base)
     (interpreter,) = [each for each in host_files() if f"/{each.path}" == PYTHON]
     named = File.of(f"{interpreter.path[:-1]}{_HERE}", portable(interpreter), executable=True)
-    layers = (*host.layers, Layer.plain(registry.push_blob(repository, tar_content([named]))))
+    layers = (*made.layers, Layer.plain(registry.push_blob(repository, tar_content([named]))))
     config = ImageConfig(
         architecture=host_platform().partition("/")[2],
         entrypoint=(PYTHON,),
-        env=host.env,
+        env=made.env,
         diff_ids=tuple(layer.diff_id for layer in layers),
     ).to_bytes()
     stored = registry.push_blob(repository, Content.of(config))
@@ -103,18 +144,20 @@ def base_image(cluster: Whole) -> ImageRef:
 
 @dataclass(frozen=True)
 class OwnLaurel:
-    """One installation: its namespaces, and what is asked of its pod."""
+    """The installation: what is asked of its pod."""
 
     cluster: Whole
-    home: str
-    services: str
-    smoke: str
+    administrator: Administrator
+
+    def secret(self, name: str) -> str:
+        """Read what the administrator made."""
+        return (self.administrator.folder / name).read_text().strip()
 
     def pod(self) -> str:
         """Wait for the one pod that is ready; its address."""
 
         def ready() -> str | None:
-            for pod in self.cluster.plane.api().items(f"/api/v1/namespaces/{self.home}/pods"):
+            for pod in self.cluster.plane.api().items("/api/v1/namespaces/laurel/pods"):
                 conditions = pod["status"].get("conditions", ())
                 is_ready = {"type": "Ready", "status": "True"}
                 if any(is_ready.items() <= each.items() for each in conditions):
@@ -133,109 +176,48 @@ class OwnLaurel:
             ("logs", "deployment/laurel", "--container=worker", "--tail=60"),
         ):
             try:
-                told.append(kubectl(f"--namespace={self.home}", *arguments)[-6000:])
+                told.append(kubectl("--namespace=laurel", *arguments)[-6000:])
             except Exception as error:  # noqa: BLE001 - whatever can be told
                 told.append(str(error))
         return "\n".join(told)
 
 
 @contextmanager
-def installed(
-    cluster: Whole, folder: Path, image: ImageRef, settings: Mapping[str, Any], index: str
-) -> Iterator[OwnLaurel]:
-    """Apply k8s/overlays/embedded, under an overlay of a test's own, and take it away again."""
-    suffix = os.urandom(3).hex()
-    names = {name: f"{name}-{suffix}" for name in ("laurel", "ml", "laurel-smoke")}
-    own = OwnLaurel(cluster, names["laurel"], names["ml"], names["laurel-smoke"])
-    serving = {**settings["serving"], "namespace": own.services, "smoke_namespace": own.smoke}
-    settings = {**settings, "serving": serving}
-    objects = moved(rendered(cluster.plane, _overlay(folder, image, settings, index)), names)
-    spaces = [
-        *objects,
-        {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": own.services}},
-    ]
+def prepared(cluster: Whole, folder: Path, mlflow_url: str) -> Iterator[Administrator]:
+    """Lend a cluster without Laurel, with a disk for its claim; take it away afterwards."""
+    _clear(cluster)
+    shutil.copytree(K8S, folder / "k8s")
+    apply(cluster.plane, [_volume(cluster)])
+    words = {"http://mlflow.mlflow.svc.cluster.local:5000": mlflow_url}
     try:
-        apply(cluster.plane, [each for each in spaces if each["kind"] == "Namespace"])
-        _secrets(own, folder)
-        apply(cluster.plane, [_volume(cluster, own), *objects])
-        yield own
+        yield Administrator(cluster, folder, words)
     finally:
-        for name in names.values():
-            cluster.plane.api().delete(f"/api/v1/namespaces/{name}")
-        cluster.plane.api().delete(f"/api/v1/persistentvolumes/{own.home}")
+        _clear(cluster)
 
 
-def _overlay(folder: Path, image: ImageRef, settings: Mapping[str, Any], index: str) -> Path:
-    """Write what k8s/examples/mine shows: image, settings, and this cluster's package index."""
-    overlay = folder / "overlay"
-    overlay.mkdir()
-    (overlay / "k8s").symlink_to(K8S)
-    (overlay / "laurel.yaml").write_text(yaml.safe_dump(dict(settings)))
-    variable = {"name": "UV_DEFAULT_INDEX", "value": index}
-    add = {"op": "add", "path": "/spec/template/spec/containers/1/env/-", "value": variable}
-    said = {
-        "resources": ["k8s/overlays/embedded"],
-        "images": [
-            {
-                "name": "registry.example.com/ml/laurel",
-                "newName": image.repository,
-                "digest": image.digest.value,
-            }
-        ],
-        "configMapGenerator": [
-            {
-                "name": "laurel",
-                "namespace": "laurel",
-                "behavior": "replace",
-                "files": ["laurel.yaml"],
-            }
-        ],
-        "patches": [{"target": {"kind": "Deployment"}, "patch": yaml.safe_dump([add])}],
-    }
-    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(said))
-    return overlay
+def _clear(cluster: Whole) -> None:
+    kubectl = cluster.plane.kubectl
+    kubectl("delete", "namespace", *NAMESPACES, "--ignore-not-found")
+    kubectl("delete", "persistentvolume", "laurel", "--ignore-not-found")
 
 
-def _secrets(own: OwnLaurel, folder: Path) -> None:
-    for name, files in {
-        "laurel-webhook": ("webhook.secret",),
-        "laurel-token": ("laurel.token",),
-        "laurel-signing": ("laurel.key", "laurel.key.password", "laurel.pub"),
-    }.items():
-        given = [f"--from-file={folder / file}" for file in files]
-        own.cluster.plane.kubectl(
-            "create", "secret", "generic", name, f"--namespace={own.home}", *given
-        )
-
-
-def _volume(cluster: Whole, own: OwnLaurel) -> dict[str, Any]:
-    """Make a disk of this machine what the claim gets; a cloud makes one by itself."""
-    disk = cluster.place.folder / "disks" / own.home
+def _volume(cluster: Whole) -> dict[str, Any]:
+    """Make a folder of this machine what the claim gets; a cloud makes a disk by itself."""
+    disk = cluster.place.folder / "disks" / os.urandom(3).hex()
     disk.mkdir(parents=True)
     os.chown(disk, _NOBODY, _NOBODY)
+    on_the_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": own.home},
+        "metadata": {"name": "laurel"},
         "spec": {
             "capacity": {"storage": "5Gi"},
             "accessModes": ["ReadWriteOnce"],
-            "claimRef": {"namespace": own.home, "name": "laurel"},
+            "claimRef": {"namespace": "laurel", "name": "laurel"},
             "local": {"path": str(disk)},
             "nodeAffinity": {
-                "required": {
-                    "nodeSelectorTerms": [
-                        {
-                            "matchExpressions": [
-                                {
-                                    "key": "kubernetes.io/hostname",
-                                    "operator": "In",
-                                    "values": [NODE],
-                                }
-                            ]
-                        }
-                    ]
-                }
+                "required": {"nodeSelectorTerms": [{"matchExpressions": [on_the_node]}]}
             },
         },
     }
