@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import PermanentError
@@ -58,13 +59,18 @@ def compile_bytecode(target: Path, python: Path) -> None:
             f"-p{IN_IMAGE}",
             str(target.resolve()),
         ],
-        env={"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"},
+        env={**_kept(os.environ), "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
         check=False,
     )
     if "Errno" in done.stdout + done.stderr:
         raise PermanentError("compile the environment", str(target), _errno(done.stdout))
+
+
+def _kept(environment: Mapping[str, str]) -> dict[str, str]:
+    """Keep what an interpreter needs to start: in Laurel's own image, its libraries' folder."""
+    return {name: environment[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in environment}
 
 
 def _errno(output: str) -> str:

@@ -81,3 +81,15 @@ def test_bytecode_that_cannot_be_written_is_an_error(environment: Path) -> None:
     (environment / "tool" / "__pycache__").write_text("in the way")
     with pytest.raises(PermanentError, match=r"File exists|Not a directory"):
         compile_bytecode(environment, PYTHON)
+
+
+def test_an_interpreter_that_finds_its_libraries_by_a_variable_compiles_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/python/lib")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$LD_LIBRARY_PATH" > {tmp_path}/seen\n')
+    python.chmod(0o755)
+    (tmp_path / "target").mkdir()
+    compile_bytecode(tmp_path / "target", python)
+    assert (tmp_path / "seen").read_text() == "/opt/python/lib\n"
