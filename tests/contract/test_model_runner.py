@@ -110,6 +110,7 @@ def sandboxed() -> list[Process]:
         try:
             theirs = os.stat(folder / "ns/pid").st_ino  # noqa: PTH116 - the same
             serves = b"/opt/laurel/serve" in (folder / "cmdline").read_bytes()
+            serves &= b"LAUREL_LISTEN_FD=" in (folder / "environ").read_bytes()  # no pod's
         except OSError:
             continue
         if theirs != ours and serves:
