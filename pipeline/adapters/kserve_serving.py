@@ -80,10 +80,12 @@ class KServeServing:
     def differences(self, plan: Plan, image: VerifiedImage) -> tuple[str, ...]:
         """Show as a diff what would change of a service that Laurel did not make."""
         now = self._service(plan.service).read()
-        if now is None or now.ours:
+        if now is None or now.taken:
             return ()
         found = adoption(now.raw, plan, image)
-        return (found.reason,) if isinstance(found, Refused) else tuple(found.diff.splitlines())
+        if isinstance(found, Refused):
+            return (found.reason, *str(found.evidence.get("diff", "")).splitlines())
+        return tuple(found.diff.splitlines())
 
     def readiness(self, service: str, revision: str, *, wait: float = 0.0) -> tuple[Readiness, str]:
         """Tell whether a revision can take traffic, and why not: its pods' last words included."""

@@ -17,7 +17,7 @@ from pipeline.domain.evidence import Refused, VerifiedImage
 from pipeline.domain.plan import Plan
 from pipeline.domain.references import ImageRef
 from pipeline.errors import InvalidReferenceError
-from pipeline.kserve.annotations import DIGEST, UNDO, annotations_of
+from pipeline.kserve.annotations import DIGEST, MADE, UNDO, annotations_of
 from pipeline.kserve.fields import container_of, put
 from pipeline.kserve.json_patch import Json
 from pipeline.kserve.spec import (
@@ -50,8 +50,8 @@ class Adoption:
 
 
 def foreign(isvc: Json) -> str | None:
-    """Say what an InferenceService serves that Laurel never wrote on; else ``None``."""
-    if annotations_of(isvc).get(DIGEST):
+    """Say what an InferenceService serves that is not Laurel's; else ``None``."""
+    if annotations_of(isvc).keys() & {DIGEST, MADE}:
         return None
     predictor = isvc["spec"]["predictor"]
     model = predictor.get("model")

@@ -21,7 +21,6 @@ from pipeline.kserve.spec import changed, created
 
 MADE_WITHIN = 30.0
 """Seconds that KServe and Knative may take until a revision exists; its pods are not meant."""
-_ALL = 100
 
 
 def deploy(
@@ -56,7 +55,7 @@ def defend(service: Service, now: InferenceService, stable: Revision | None) -> 
 
 
 def await_revision(service: Service, before: InferenceService, wanted: Wanted) -> str:
-    """Wait until a revision of this image exists and stable has all traffic; its name.
+    """Wait until a revision of this image exists and no other canary has a share; its name.
 
     Its image tells, never a generation (trap 5). A refusal that stood there before is believed to
     be of this change only when it still stands at the end.
@@ -72,7 +71,7 @@ def await_revision(service: Service, before: InferenceService, wanted: Wanted) -
         if why and why != stale:
             raise RejectedError("start a revision", service.name, why)
         keep_memory(service, now)
-        there = runs(service, now.created, wanted.image) and _takes_nothing(now)
+        there = runs(service, now.created, wanted.image) and not _others_serve(now)
         return now.created if there else None
 
     if (found := service.until(made, seconds=MADE_WITHIN)) is not None:
@@ -120,7 +119,7 @@ def _start(
     image: VerifiedImage,
     wanted: Wanted,
 ) -> None:
-    if now.ours:
+    if now.digest or now.first:
         after = changed(now.raw, plan, image)
     else:
         adopted = adoption(now.raw, plan, image)
@@ -131,5 +130,9 @@ def _start(
     service.patch(patches.started(now, after, wanted, stable=serves))
 
 
-def _takes_nothing(now: InferenceService) -> bool:
-    return now.first or now.shares().get(now.rolled_out, 0) == _ALL
+def _others_serve(now: InferenceService) -> bool:
+    """Tell whether a canary that was replaced still has a share."""
+    own = {now.rolled_out, now.created}
+    return not now.first and any(
+        share > 0 and name not in own for name, share in now.shares().items()
+    )

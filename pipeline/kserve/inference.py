@@ -164,6 +164,11 @@ class InferenceService:
         return SEQUENCE in self.annotations
 
     @property
+    def taken(self) -> bool:
+        """Tell whether what it serves is Laurel's, or was before a canary that is in flight."""
+        return bool(self.digest or self.canary) or MADE in self.annotations
+
+    @property
     def first(self) -> bool:
         """Tell whether Laurel made it, and nothing was ever stable here."""
         return MADE in self.annotations and not self.digest

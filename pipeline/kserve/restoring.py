@@ -50,6 +50,8 @@ def act(service: Service, seen: Sight, sequence: int) -> bool | None:
     now = seen.now
     match decide(seen):
         case Act.DONE:
+            if now.shielded and now.sequence < sequence:  # an older promotion has lost it from now
+                service.patch(patches.cleaned(now, sequence))
             return True
         case Act.WAIT:
             return None

@@ -26,7 +26,7 @@ def observe(service: Service) -> ServiceState:
         sequence=now.sequence,
         stable=None if now.first else _stable(service, now),
         canary=_canary(service, now),
-        foreign=None if now.ours else foreign(now.raw),
+        foreign=None if now.taken else foreign(now.raw),
         hold=hold_of(now),
         drift=drift(now),
     )

@@ -9,6 +9,7 @@ import copy
 from tests.fakes.knative_conditions import Conditions
 from tests.fakes.knative_validation import validate_service
 from tests.fakes.knative_world import World, reference
+from tests.fakes.kubelet import MODEL
 from tests.fakes.kubernetes_status import ISVC, POD, SERVICE, Json, Refused
 
 FINALIZER = "inferenceservice.finalizers"
@@ -127,6 +128,8 @@ def service_of(isvc: Json) -> Json:
         "component": "predictor",
     }
     pod = copy.deepcopy({k: said for k, said in predictor.items() if k not in _ELSEWHERE})
+    if isinstance(model := predictor.get("model"), dict):
+        pod["containers"] = [_server_of(model)]
     for container in pod.get("containers", []):
         named = {"name": "INFERENCE_SERVICE_NAME", "value": metadata["name"]}
         container.setdefault("env", []).append(named)
@@ -146,6 +149,12 @@ def service_of(isvc: Json) -> Json:
         "metadata": service_metadata,
         "spec": {"template": template, "traffic": _traffic(isvc, annotations)},
     }
+
+
+def _server_of(model: Json) -> Json:
+    """Make the container that a serving runtime has for a model, so far as anybody looks at it."""
+    format_ = model.get("modelFormat", {}).get("name", "unnamed")
+    return {"name": MODEL, "image": f"kserve/{format_}server:v0.20.0"}
 
 
 def _traffic(isvc: Json, annotations: dict[str, str]) -> list[Json]:

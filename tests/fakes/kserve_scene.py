@@ -60,6 +60,7 @@ class Scene:
         self.gateway = gateway
         self.cluster: Cluster = fake.connect()
         self.target = KServeServing(self.cluster, gateway)
+        self.plan = PLAN
         self.served: list[dict[str, int]] = []
 
     def image(self, name: str, behaviour: Behaviour | None = None) -> VerifiedImage:
@@ -76,7 +77,7 @@ class Scene:
 
     def canary(self, name: str, sequence: int, percent: int = 0) -> str:
         """Start a canary that gets ready, with a share."""
-        revision = self.target.deploy(PLAN, self.image(name), sequence)
+        revision = self.target.deploy(self.plan, self.image(name), sequence)
         eventually(lambda: self.target.readiness(SERVICE, revision)[0] is Readiness.READY)
         if percent:
             self.target.shift(SERVICE, revision, percent, sequence)
