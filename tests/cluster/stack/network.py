@@ -6,6 +6,9 @@ from tests.cluster.stack.apart import Apart, run
 from tests.cluster.stack.place import API_SERVICE, ROOMS, Place
 
 BRIDGE = "pods0"
+_ORPHANS = "/proc/sys/net/ipv4/tcp_orphan_retries"
+"""How often a connection whose process is dead says goodbye to a network that is gone: until it
+gives up, minutes by default, it keeps its namespace."""
 _HOSTS = "127.0.0.1 localhost\n{autoscaler} autoscaler.knative-serving.svc.cluster.local\n"
 
 
@@ -36,6 +39,8 @@ def lay(place: Place, apart: Apart) -> None:
             f"route add default via {place.host}",
         ]
         apart("ip", "-netns", name, "-batch", "-", given="\n".join(wiring) + "\n")
+    for within in (apart.inside, *map(apart.room, ROOMS)):
+        run(*within, "tee", _ORPHANS, given="1", environment=apart.environment)
     _name_servers(place, apart)
 
 
