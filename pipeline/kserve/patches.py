@@ -170,12 +170,11 @@ def defended(now: InferenceService) -> list[Json]:
 
 
 def aimed(now: InferenceService, revision: str) -> list[Json]:
-    """Name the revision that a rollback goes to; a patch of ``/status``."""
-    return [
-        {"op": "test", "path": _ROLLED_OUT, "value": now.rolled_out},
-        {"op": "test", "path": _PREVIOUS, "value": now.previous or None},
-        {"op": "add", "path": _PREVIOUS, "value": revision},
-    ]
+    """Name the revision that a rollback goes to; a patch of ``/status``, empty where it is named.
+
+    So a worker that died after it goes on, instead of naming it again.
+    """
+    return [] if now.previous == revision else _named(now, revision)
 
 
 def repaired(now: InferenceService, revision: str) -> list[Json]:
@@ -183,7 +182,15 @@ def repaired(now: InferenceService, revision: str) -> list[Json]:
 
     Both of its names, or the next look at it turns traffic back again.
     """
-    return [*aimed(now, revision), {"op": "replace", "path": _ROLLED_OUT, "value": revision}]
+    return [*_named(now, revision), {"op": "replace", "path": _ROLLED_OUT, "value": revision}]
+
+
+def _named(now: InferenceService, revision: str) -> list[Json]:
+    return [
+        {"op": "test", "path": _ROLLED_OUT, "value": now.rolled_out},
+        {"op": "test", "path": _PREVIOUS, "value": now.previous or None},
+        {"op": "add", "path": _PREVIOUS, "value": revision},
+    ]
 
 
 def guards(now: InferenceService) -> list[Json]:

@@ -154,6 +154,7 @@ def test_what_kserve_remembers_is_defended_aimed_and_repaired() -> None:
     assert patches.defended(defended) == []
     aimed = applied(defended, patches.aimed(defended, old))
     assert (aimed.rolled_out, aimed.previous) == (new, old)
+    assert patches.aimed(aimed, old) == []
     repaired = applied(now, patches.repaired(now, old))
     assert (repaired.rolled_out, repaired.previous) == (old, old)
     assert patches.defended(InferenceService.parse({})) == []
