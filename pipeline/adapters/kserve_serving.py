@@ -14,7 +14,7 @@ from pipeline.kserve.cluster import Cluster
 from pipeline.kserve.deploying import deploy
 from pipeline.kserve.patches import Wanted
 from pipeline.kserve.preflight import objection
-from pipeline.kserve.readiness import Waiting
+from pipeline.kserve.readiness import Waiting, trouble
 from pipeline.kserve.restoring import restore
 from pipeline.kserve.service import Service
 from pipeline.kserve.shifting import complete, shift
@@ -90,6 +90,10 @@ class KServeServing:
     def readiness(self, service: str, revision: str, *, wait: float = 0.0) -> tuple[Readiness, str]:
         """Tell whether a revision can take traffic, and why not: its pods' last words included."""
         return self._waiting.readiness(self._service(service), revision, wait=wait)
+
+    def trouble(self, service: str, revision: str) -> str:
+        """Say what befell the pods of a revision that had traffic, also where they are back."""
+        return trouble(self._service(service), revision)
 
     def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
         """POST to a revision through the address that its tag has, whatever its share is."""

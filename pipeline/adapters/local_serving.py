@@ -85,6 +85,10 @@ class LocalServing:
                 return readiness, detail
             time.sleep(_LOOK_EVERY)
 
+    def trouble(self, service: str, revision: str) -> str:
+        """Say why a revision that had traffic cannot take any; ``""`` where it can."""
+        return self.readiness(service, revision)[1]
+
     def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
         """POST to the revision's own socket, past the front."""
         self._running(service, revision, "ask a model")

@@ -13,7 +13,7 @@ from pipeline.domain.serving import Readiness
 from pipeline.errors import LaurelError
 from pipeline.kserve.inference import InferenceService
 from pipeline.kserve.json_patch import Json
-from pipeline.kserve.pods import Words, one_line, words
+from pipeline.kserve.pods import CONTAINER, Words, one_line, words
 from pipeline.kserve.refusals import obstacle, refusal
 from pipeline.kserve.resources import EVENTS
 from pipeline.kserve.revisions import Revision
@@ -94,12 +94,19 @@ def judged(service: Service, now: InferenceService, found: Revision) -> Answer:
         return Readiness.FAILED, why
     said = last_words(service, found)
     if found.failed:
-        text = one_line(f"{found.ready.reason}: {found.ready.message}")
-        return Readiness.FAILED, said.text if said else text
+        return Readiness.FAILED, said.text if said else _given_up(service, found)
     if said is not None:
         return (Readiness.FAILED if said.failed else Readiness.STARTING), said.text
-    waiting = obstacle(now) or f"{found.replicas} of {now.need} pods are ready"
-    return Readiness.STARTING, waiting
+    return Readiness.STARTING, obstacle(now) or _too_few(now, found)
+
+
+def trouble(service: Service, revision: str) -> str:
+    """Say what befell the pods of a revision that had traffic, also where they are back."""
+    now = service.there()
+    found = service.known(now, revision)
+    if (said := last_words(service, found)) is not None:
+        return said.text
+    return "" if found.warm(now.need) else _too_few(now, found)
 
 
 def last_words(service: Service, found: Revision) -> Words | None:
@@ -112,11 +119,30 @@ def last_words(service: Service, found: Revision) -> Words | None:
         return _unless_a_node_comes(service, said)
     if not said.silent:
         return said
-    pod, container = said.silent
-    spoken = ""
-    with suppress(LaurelError):  # what it said is a kindness: no promotion hangs on it
-        spoken = one_line(service.cluster.logs(pod, container, lines=_LINES, previous=True))
+    spoken = _spoken(service, *said.silent, previous=True)
     return Words(said.failed, f"{said.text}; its last words: {spoken or 'none'}")
+
+
+def _given_up(service: Service, found: Revision) -> str:
+    """Say why Knative gave up a revision whose pods run, and what the newest of them said."""
+    text = one_line(f"{found.ready.reason}: {found.ready.message}")
+    names = sorted(
+        (str(metadata.get("creationTimestamp", "")), str(metadata.get("name", "")))
+        for metadata in (pod.get("metadata", {}) for pod in service.pods(found.name))
+        if "deletionTimestamp" not in metadata
+    )
+    spoken = _spoken(service, names[-1][1], CONTAINER, previous=False) if names else ""
+    return f"{text}; its pod's last words: {spoken}" if spoken else text
+
+
+def _spoken(service: Service, pod: str, container: str, *, previous: bool) -> str:
+    with suppress(LaurelError):  # what it said is a kindness: no promotion hangs on it
+        return one_line(service.cluster.logs(pod, container, lines=_LINES, previous=previous))
+    return ""
+
+
+def _too_few(now: InferenceService, found: Revision) -> str:
+    return f"{found.replicas} of {now.need} pods are ready"
 
 
 def _unless_a_node_comes(service: Service, said: Words) -> Words:

@@ -40,6 +40,9 @@ class ServingTarget(Protocol):
         It answers as soon as the revision can, or never will, and after ``wait`` seconds at most.
         """
 
+    def trouble(self, service: str, revision: str) -> str:
+        """Say what befell a revision that had traffic: its own last words; ``""`` if nothing."""
+
     def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
         """POST ``body`` to a revision's ``/invocations``, whatever its share of the traffic is.
 

@@ -4,6 +4,7 @@ Safe to repeat: every look is a note in the journal that holds the whole state, 
 worker continues the same test at the same step. Who calls it puts traffic back after any bad end.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.domain.evidence import (
 )
 from pipeline.domain.plan import Plan
 from pipeline.domain.traffic import Complete, Decision, Fail, Hold, Raise, decide
-from pipeline.errors import TransientError
+from pipeline.errors import LaurelError, TransientError
 from pipeline.ports import Clock, Journal, Metrics, ServingTarget, StillWanted
 
 LOOK = "look"
@@ -166,8 +167,11 @@ class _Watch:
         self.journal.waiting(hold.waiting_for)
 
     def _fail(self, state: CanaryState, reason: str) -> Refused:
-        """Take the traffic away first; the record can wait."""
+        """Take the traffic away first; what the revision says of itself, and the record, can wait."""
         self._shift(0)
+        with suppress(LaurelError):  # a kindness: the counts alone are reason enough
+            if said := self.target.trouble(self.revision.service, self.revision.revision):
+                reason = f"{said}; {reason}"
         self._note(state, "fail", reason)
         return Refused(
             f"{self.revision.service}'s canary {self.revision.revision} went back "

@@ -46,6 +46,7 @@ class FakeServingTarget:
         self.objections: str | None = None
         self.foreign: str | None = None
         self.at_once = False
+        self.troubles: str | Exception = ""
 
     def platforms(self, service: str) -> frozenset[str]:
         assert service
@@ -95,6 +96,12 @@ class FakeServingTarget:
         if self.clock is not None and wait and answer[0] is Readiness.STARTING:
             self.clock.sleep(wait)
         return answer
+
+    def trouble(self, service: str, revision: str) -> str:
+        self._known(self.services.get(service, _Service()), revision)
+        if isinstance(self.troubles, Exception):
+            raise self.troubles
+        return self.troubles
 
     def ask(self, service: str, revision: str, body: bytes) -> tuple[int, bytes]:
         self._known(self.services.get(service, _Service()), revision)

@@ -378,3 +378,24 @@ def test_a_canary_without_requests_waits_without_filling_the_ledger(scene: Scene
     scene.plan = replace(PLAN, canary=replace(PLAN.canary, deadline=7200.0))
     assert "answered only 0" in refused(run(scene)).reason
     assert len(scene.journal.notes("look")) <= 3
+
+
+def test_what_befell_the_canary_is_told_before_the_counts_and_after_the_traffic_went(
+    scene: Scene,
+) -> None:
+    scene.metrics.behaviour[scene.new] = Behaviour(failing=0.4)
+    scene.target.troubles = "its container ended with exit code 3"
+    outcome = refused(run(scene))
+    assert scene.target.shifts == [10, 0]
+    told = (
+        "fraud's canary fraud-00002 went back from 10 %: its container ended with exit code 3; 20"
+    )
+    assert outcome.reason.startswith(told)
+    assert scene.journal.notes("look")[-1]["detail"].startswith("its container ended")
+
+
+def test_a_canary_of_which_nothing_can_be_asked_goes_back_all_the_same(scene: Scene) -> None:
+    scene.metrics.behaviour[scene.new] = Behaviour(failing=0.4)
+    scene.target.troubles = UnavailableError("ask", "fraud", "nobody answers")
+    outcome = refused(run(scene))
+    assert outcome.reason.startswith("fraud's canary fraud-00002 went back from 10 %: 20 of its 50")
