@@ -167,7 +167,7 @@ class _Watch:
         self.journal.waiting(hold.waiting_for)
 
     def _fail(self, state: CanaryState, reason: str) -> Refused:
-        """Take the traffic away first; what the revision says of itself, and the record, can wait."""
+        """Take the traffic away first; the record and what the revision says can wait."""
         self._shift(0)
         with suppress(LaurelError):  # a kindness: the counts alone are reason enough
             if said := self.target.trouble(self.revision.service, self.revision.revision):
