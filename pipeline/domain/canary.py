@@ -74,7 +74,7 @@ class CanaryState:
 
     def raised(self, percent: int, at: datetime) -> Self:
         """Begin the next step; the evidence goes on."""
-        return replace(self, percent=percent, started_at=at, earlier=self._answered())
+        return replace(self, percent=percent, started_at=at, earlier=self._judged())
 
     def look(self, stable: Totals, canary: Totals, *, plan: AnalysisPlan, at: datetime) -> Self:
         """Take in new counters; a metric's first reading only says where it starts."""
@@ -97,8 +97,11 @@ class CanaryState:
 
     @property
     def samples(self) -> tuple[int, int]:
-        """Requests that stable and the canary answered in this step."""
-        stable, canary = self._answered()
+        """Requests of stable and of the canary that were judged in this step.
+
+        Those that still wait to be compared do not count: no step passes on what nobody judged.
+        """
+        stable, canary = self._judged()
         return stable - self.earlier[0], canary - self.earlier[1]
 
     def worse(self, plan: AnalysisPlan) -> str | None:
@@ -156,9 +159,9 @@ class CanaryState:
             },
         )
 
-    def _answered(self) -> tuple[int, int]:
-        stable, canary = self.evidence.get(ERRORS, Evidence()).seen
-        return stable.requests, canary.requests
+    def _judged(self) -> tuple[int, int]:
+        evidence = self.evidence.get(ERRORS, Evidence())
+        return evidence.stable.requests, evidence.canary.requests
 
 
 def _readings(stable: Totals, canary: Totals, threshold: float | None) -> dict[str, Reading]:

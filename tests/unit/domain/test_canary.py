@@ -74,6 +74,17 @@ def test_a_series_that_was_away_goes_on_where_it_was() -> None:
     assert state.samples == (10, 3)
 
 
+def test_requests_that_wait_to_be_compared_are_no_samples() -> None:
+    """Else a canary that fails all of them would pass a short step before it is judged."""
+    apart = looked(
+        (counted(100), {}), (counted(100), counted(50, 50)), (counted(900), counted(50, 50))
+    )
+    assert apart.evidence[ERRORS].late_canary.requests == 50
+    assert apart.samples == (0, 0)
+    judged = apart.look(counted(1800), counted(90, 90), plan=PLAN, at=apart.looked_at)
+    assert judged.samples == (800, 50)
+
+
 def test_a_raise_counts_samples_anew_and_keeps_the_evidence() -> None:
     state = looked((counted(5000), {}), (counted(5900, 1), counted(100, 2)))
     raised = state.raised(25, AT + timedelta(seconds=60))
