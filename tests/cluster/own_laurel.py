@@ -185,20 +185,20 @@ class OwnLaurel:
 @contextmanager
 def prepared(cluster: Whole, folder: Path, mlflow_url: str) -> Iterator[Administrator]:
     """Lend a cluster without Laurel, with a disk for its claim; take it away afterwards."""
-    _clear(cluster)
+    _clear(cluster)  # what a run that was killed has left
     shutil.copytree(K8S, folder / "k8s")
     apply(cluster.plane, [_volume(cluster)])
     words = {"http://mlflow.mlflow.svc.cluster.local:5000": mlflow_url}
     try:
         yield Administrator(cluster, folder, words)
     finally:
-        _clear(cluster)
+        _clear(cluster, "--wait=false")
 
 
-def _clear(cluster: Whole) -> None:
+def _clear(cluster: Whole, *options: str) -> None:
     kubectl = cluster.plane.kubectl
-    kubectl("delete", "namespace", *NAMESPACES, "--ignore-not-found")
-    kubectl("delete", "persistentvolume", "laurel", "--ignore-not-found")
+    kubectl("delete", "namespace", *NAMESPACES, "--ignore-not-found", *options)
+    kubectl("delete", "persistentvolume", "laurel", "--ignore-not-found", *options)
 
 
 def _volume(cluster: Whole) -> dict[str, Any]:

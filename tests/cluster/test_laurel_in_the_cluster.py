@@ -21,6 +21,7 @@ from tests.cluster.own_laurel import (
 from tests.cluster.services import Services
 from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import Target, steady
+from tests.cluster.turns import turn
 from tests.fakes.wheels import write_wheel
 from tests.servers.laurel import until
 from tests.servers.mlflow import MlflowServer, running_mlflow
@@ -81,6 +82,7 @@ def laurel(cluster: Whole, mlflow: MlflowServer, index: str, folder: Path) -> It
                 "model": MODEL,
                 "runtime": "mlflow",
                 "base": str(base),
+                "timeout": "10s",  # pods drain as long before they end
                 "resources": {
                     "requests": {"cpu": "20m", "memory": "64Mi"},
                     "limits": {"memory": "256Mi"},
@@ -96,9 +98,10 @@ def laurel(cluster: Whole, mlflow: MlflowServer, index: str, folder: Path) -> It
     }
     (folder / "administrator").mkdir()
     with prepared(cluster, folder / "administrator", mlflow.url) as administrator:
-        administrator.type(until_="kubectl create secret generic laurel-signing")
-        administrator.edit(administrator.make_image(), settings, index)
-        administrator.type(since="kubectl create namespace ml", until_="kubectl rollout status")
+        with turn(cluster.place.folder, alone=False):
+            administrator.type(until_="kubectl create secret generic laurel-signing")
+            administrator.edit(administrator.make_image(), settings, index)
+            administrator.type(since="kubectl create namespace ml", until_="kubectl rollout status")
         yield OwnLaurel(cluster, administrator)
 
 
@@ -128,13 +131,13 @@ def ended(laurel: OwnLaurel, count: int) -> dict[str, Any]:
     def found() -> dict[str, Any] | None:
         items = promotions(laurel)
         done = len(items) >= count and items[0]["phase"] not in {"pending", "running"}
-        return dict(items[0]) if done else None
+        return call(laurel, "GET", f"/promotions/{items[0]['id']}")[1] if done else None
 
     return until(found, f"the end of promotion {count}", 240, laurel.story)
 
 
 @pytest.fixture(scope="module")
-def serving(laurel: OwnLaurel, model: Registered) -> dict[str, Any]:
+def serving(cluster: Whole, laurel: OwnLaurel, model: Registered) -> dict[str, Any]:
     """Have MLflow tell Laurel's pod of a first version."""
     hook = {
         "name": "laurel",
@@ -143,8 +146,9 @@ def serving(laurel: OwnLaurel, model: Registered) -> dict[str, Any]:
         "secret": laurel.secret("webhook.secret"),
     }
     model.mlflow.call("POST", "mlflow/webhooks", hook)
-    model.point(model.add())
-    return ended(laurel, 1)
+    with turn(cluster.place.folder, alone=False):
+        model.point(model.add())
+        return ended(laurel, 1)
 
 
 @pytest.fixture
