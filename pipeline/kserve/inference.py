@@ -57,6 +57,11 @@ class Condition:
         """Tell whether it is known not to hold."""
         return self.status == "False"
 
+    @property
+    def said(self) -> str:
+        """Give reason and message in one; either may be missing."""
+        return ": ".join(filter(None, (self.reason, self.message)))
+
 
 @dataclass(frozen=True, slots=True)
 class InferenceService:

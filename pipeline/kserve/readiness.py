@@ -125,7 +125,7 @@ def last_words(service: Service, found: Revision) -> Words | None:
 
 def _given_up(service: Service, found: Revision) -> str:
     """Say why Knative gave up a revision whose pods run, and what the newest of them said."""
-    text = one_line(f"{found.ready.reason}: {found.ready.message}")
+    text = one_line(found.ready.said)
     names = sorted(
         (str(metadata.get("creationTimestamp", "")), str(metadata.get("name", "")))
         for metadata in (pod.get("metadata", {}) for pod in service.pods(found.name))

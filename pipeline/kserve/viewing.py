@@ -100,7 +100,7 @@ def _readiness(seen: Seen, now: InferenceService) -> tuple[Readiness, str]:
     if seen.warm(now.need) or (seen.asleep and now.min_replicas == 0):
         return Readiness.READY, ""
     if seen.failed:
-        return Readiness.FAILED, one_line(f"{seen.ready.reason}: {seen.ready.message}")
+        return Readiness.FAILED, one_line(seen.ready.said)
     return Readiness.STARTING, f"{seen.replicas} of {now.need} pods are ready"
 
 

@@ -108,3 +108,9 @@ def test_the_last_writer_of_a_field_is_named() -> None:
         "kubectl-edit, 2026-11-21T11:00:00Z"
     )
     assert now.writer("spec", "predictor", "containers") == ""
+
+
+def test_a_condition_says_as_much_as_it_has() -> None:
+    assert Condition("False", "ContainerCreating").said == "ContainerCreating"
+    assert Condition("False", "Failed", "no memory").said == "Failed: no memory"
+    assert Condition().said == ""
