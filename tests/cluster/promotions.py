@@ -6,6 +6,8 @@ pushed to the cluster's registry and signed, and misbehave as they are told to
 are.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -13,15 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.domain.promotion import Phase, Promotion
+from pipeline.domain.references import ImageRef
+from pipeline.domain.serving import Revision
+from pipeline.ledger import Event
 from tests.acceptance.conftest import LIGHT, Registered, registered
 from tests.cluster.services import Services
 from tests.cluster.stack.place import Place
 from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import Target, Traffic, steady
-from tests.servers.laurel import SERVICE, Laurel, install, until
+from tests.servers.laurel import ROOT, SERVICE, Laurel, install, until
 from tests.servers.mlflow import MlflowServer
+from tests.servers.unmeasured import unmeasured
 
 PATIENCE = 240.0
+PATH = "/invocations"
+IN_FLIGHT = (
+    "laurel.dev/canary",
+    "laurel.dev/canary-model",
+    "laurel.dev/percent",
+    "laurel.dev/undo",
+)
 CANARY: dict[str, Any] = {
     "steps": [20, 50],
     "interval": "2s",
@@ -34,7 +47,7 @@ PODS: dict[str, Any] = {
         "limits": {"cpu": "1", "memory": "160Mi"},
     },
     "probe": {"period": "1s", "timeout": "2s", "failure_threshold": 3},
-    "timeout": "10s",
+    "timeout": "60s",
     "progress_deadline": "60s",
 }
 
@@ -55,14 +68,17 @@ class Promotions:
     laurel: Laurel
     model: Registered
     services: Services
+    cluster: Whole
 
     def target(self, tag: str = "") -> Target:
         """Say where users' requests go."""
-        return replace(self.services.target(SERVICE, tag), path="/invocations")
+        return replace(self.services.target(SERVICE, tag), path=PATH)
 
-    def traffic(self, rate: float = 40, connections: int = 8) -> AbstractContextManager[Traffic]:
+    def traffic(
+        self, rate: float = 40, connections: int = 8, path: str = PATH
+    ) -> AbstractContextManager[Traffic]:
         """Have users send requests until the context ends."""
-        return steady(self.target(), rate, connections)
+        return steady(replace(self.target(), path=path, patience=90.0), rate, connections)
 
     def move(self, **manner: Any) -> int:  # noqa: ANN401 - LightModel's own fields
         """Register the next version and move the alias to it; do not wait."""
@@ -83,6 +99,40 @@ class Promotions:
         ended = self.ended(number)
         assert ended.phase is Phase.SUCCEEDED, self.laurel.story()
         return ended
+
+    def event(self, number: int, kind: str, **data: object) -> Event:
+        """Wait for an event of the n-th promotion."""
+        return self.laurel.event(number, kind, PATIENCE, **data)
+
+    def stable(self) -> Revision:
+        """Say what is stable now, as Laurel sees it."""
+        found = self.laurel.state().stable
+        assert found is not None, self.laurel.story()
+        return found
+
+    def clean(self, image: ImageRef | None) -> None:
+        """Fail where the InferenceService asks for anything but this image, for all requests."""
+        now = self.services.read(SERVICE)
+        annotations = now["metadata"]["annotations"]
+        in_flight = [key for key in IN_FLIGHT if key in annotations]
+        assert not in_flight, annotations
+        asked = now["spec"]["predictor"]
+        assert "canaryTrafficPercent" not in asked, asked
+        assert asked["containers"][0]["image"] == str(image) == annotations["laurel.dev/digest"]
+
+    def typed(self, *words: str) -> str:
+        """Type a verb of ``laurel``, which must work, and return what it printed."""
+        config = ("--config", str(self.laurel.folder / "laurel.yaml"))
+        done = subprocess.run(
+            [sys.executable, *self.laurel.program, "never", *words, *config],
+            cwd=ROOT,
+            env=unmeasured(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        return done.stdout
 
     def change(self, **settings: object) -> None:
         """Restart Laurel with other settings of the service."""
@@ -131,7 +181,7 @@ def promoting(
     install(folder / "laurel", between.mlflow.url, between.cache, said, **own)
     laurel = Laurel(folder / "laurel", LIGHT)
     services = Services(cluster.plane.api(), cluster.place, namespace)
-    made = Promotions(laurel, model, services)
+    made = Promotions(laurel, model, services, cluster)
     try:
         if verb is not None:
             laurel.start(verb)

@@ -33,17 +33,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go: the gateway's URL, the host that it routes by, and the path."""
+    """Where requests go: the gateway's URL, the host that it routes by, and the path.
+
+    ``patience`` is in seconds, for each piece of an answer.
+    """
 
     gateway: str
     host: str
     path: str
     body: str = BODY
+    patience: float = _PATIENCE
 
     def connect(self) -> http.client.HTTPConnection:
         """Open one connection."""
         parts = urlsplit(self.gateway)
-        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PATIENCE)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self.patience)
 
     def ask(self, connection: http.client.HTTPConnection) -> Answer:
         """Send one request; whoever gets status 0 needs another connection."""

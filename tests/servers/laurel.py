@@ -171,17 +171,17 @@ class Laurel:
 
         return until(found, f"the end of promotion {number} of {service}", seconds, self.story)
 
-    def event(self, number: int, kind: str, service: str = SERVICE, **data: object) -> Event:
-        """Wait for an event of a service's n-th promotion."""
+    def event(self, number: int, kind: str, seconds: float = _PATIENCE, **data: object) -> Event:
+        """Wait for an event of the service's n-th promotion."""
 
         def found() -> Event | None:
-            promotions = self.promotions(service)
+            promotions = self.promotions()
             if len(promotions) < number:
                 return None
             events = self.ledger.events.of(promotions[number - 1].id, kind=kind)
             return next((e for e in events if data.items() <= e.data.items()), None)
 
-        return until(found, f"{kind} {data} of promotion {number}", say=self.story)
+        return until(found, f"{kind} {data} of promotion {number}", seconds, self.story)
 
     def state(self, service: str = SERVICE) -> ServiceState:
         """Observe what is served now, as Envoy says."""
