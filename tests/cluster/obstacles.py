@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.cluster.stack.api import Api, Object
 from tests.cluster.stack.parts import Parts
@@ -27,9 +28,17 @@ def stopped(parts: Parts, name: str) -> Iterator[None]:
     """Have a part hang: it answers nobody, and its connections stay open."""
     parts.signal(name, signal.SIGSTOP)
     try:
+        while not hangs(parts, name):  # each of its threads has to hear it
+            time.sleep(_LOOK)
         yield
     finally:
         parts.signal(name, signal.SIGCONT)
+
+
+def hangs(parts: Parts, name: str) -> bool:
+    """Tell whether every thread of a part is stopped."""
+    threads = Path(f"/proc/{parts.pid(name)}/task").glob("*/stat")
+    return all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in threads)
 
 
 @contextmanager
