@@ -82,7 +82,7 @@ def test_requests_that_wait_to_be_compared_are_no_samples() -> None:
     assert apart.evidence[ERRORS].late_canary.requests == 50
     assert apart.samples == (0, 0)
     judged = apart.look(counted(1800), counted(90, 90), plan=PLAN, at=apart.looked_at)
-    assert judged.samples == (800, 50)
+    assert judged.samples == (1700, 90)
 
 
 def test_a_raise_counts_samples_anew_and_keeps_the_evidence() -> None:
