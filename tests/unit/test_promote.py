@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -608,6 +608,7 @@ def test_a_bad_canary_goes_back_while_nothing_can_be_written_about_it(
     serving: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_canary(serving)
+    monkeypatch.setattr("pipeline.run.PATIENCE", timedelta(hours=1))
     append, room = serving.ledger.events.append, [True]
 
     def fills(promotion: str, at: datetime, kind: str, data: dict[str, Any]) -> None:
