@@ -5,6 +5,7 @@ import time
 from pipeline.errors import ConflictError, UnavailableError
 from pipeline.kserve import patches
 from pipeline.kserve.inference import InferenceService
+from pipeline.kserve.json_patch import Json
 from pipeline.kserve.memory import standing
 from pipeline.kserve.readiness import judged
 from pipeline.kserve.recovery import Act, Sight, asked, decide, runs_stable
@@ -50,26 +51,29 @@ def act(service: Service, seen: Sight, sequence: int) -> bool | None:
     now = seen.now
     match decide(seen):
         case Act.DONE:
-            if now.shielded and now.sequence < sequence:  # an older promotion has lost it from now
+            if now.shielded and now.sequence < sequence:  # older promotions have lost it from now
                 service.patch(patches.cleaned(now, sequence))
             return True
         case Act.WAIT:
-            return None
+            pass
         case Act.REMOVE:
             service.remove()
         case Act.REPAIR:
             service.patch_status(patches.repaired(now, seen.standing))
         case Act.DEFEND:
             service.patch_status(patches.defended(now))
-        case Act.ABORT:
-            service.patch(patches.aborted(now, sequence, removing=False))
-        case Act.WITHDRAW:
-            service.patch(patches.aborted(now, sequence, removing=True))
-        case Act.RETREAT:
-            service.patch(patches.stepped(now, 0, sequence))
-        case Act.CLEAN:
-            service.patch(patches.cleaned(now, sequence))
+        case asking:
+            service.patch(_asked(now, asking, sequence))
     return None
+
+
+def _asked(now: InferenceService, asking: Act, sequence: int) -> list[Json]:
+    """Write the patch that asks KServe for something else."""
+    if asking is Act.RETREAT:
+        return patches.stepped(now, 0, sequence)
+    if asking is Act.CLEAN:
+        return patches.cleaned(now, sequence)
+    return patches.aborted(now, sequence, removing=asking is Act.WITHDRAW)
 
 
 def sight(service: Service, now: InferenceService) -> Sight:

@@ -1,6 +1,7 @@
 """Whole ways of a promotion on KServe: well, badly, interrupted, and back again."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,13 @@ from tests.fakes.kubernetes_status import ISVC, REVISION, Json
 PERCENT = "/spec/predictor/canaryTrafficPercent"
 IMAGE = "/spec/predictor/containers/0/image"
 NEVER = Behaviour(ready_after=None)
+LIMITS = (
+    (deploying, "MADE_WITHIN"),
+    (shifting, "WARM_WITHIN"),
+    (shifting, "SEEN_WITHIN"),
+    (restoring, "RESTORED_WITHIN"),
+)
+Hurry = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture
@@ -36,16 +44,17 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for nothing long: for what never comes."""
-    for module, limit in (
-        (deploying, "MADE_WITHIN"),
-        (shifting, "WARM_WITHIN"),
-        (shifting, "SEEN_WITHIN"),
-        (restoring, "RESTORED_WITHIN"),
-        (restoring, "_LOOK_AGAIN"),
-    ):
-        monkeypatch.setattr(module, limit, 1.0)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> Hurry:
+    """Wait for nothing long, for as long as the context lasts: for what does not come in it."""
+
+    @contextmanager
+    def hurry() -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            for module, limit in LIMITS:
+                patched.setattr(module, limit, 1.0)
+            yield
+
+    return hurry
 
 
 def set_percent(scene: Scene, percent: int) -> None:
@@ -354,7 +363,6 @@ def test_an_image_that_serves_already_is_recognised_without_a_new_revision(scene
     assert len(scene.fake.revisions(SERVICE)) == 1
 
 
-@pytest.mark.usefixtures("hurried")
 def test_an_edit_while_the_share_is_awaited_is_told(scene: Scene) -> None:
     scene.history("v1")
     canary = scene.canary("v2", 2)
@@ -374,7 +382,6 @@ def test_an_edit_while_the_share_is_awaited_is_told(scene: Scene) -> None:
     assert scene.answers() == {"200 v1"}
 
 
-@pytest.mark.usefixtures("hurried")
 def test_a_newer_promotion_that_wrote_while_the_share_is_awaited_has_the_service(
     scene: Scene,
 ) -> None:
@@ -387,43 +394,43 @@ def test_a_newer_promotion_that_wrote_while_the_share_is_awaited_has_the_service
             scene.target.shift(SERVICE, canary, 10, 2)
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("stage", ["kserve", "route", "gateway"])
 def test_a_share_that_nobody_gives_is_waited_for_and_then_tried_again(
-    scene: Scene, stage: str
+    scene: Scene, stage: str, hurried: Hurry
 ) -> None:
     scene.history("v1")
     canary = scene.canary("v2", 2)
-    with scene.fake.held(stage), pytest.raises(UnavailableError, match="the gateway did not have"):
+    away = pytest.raises(UnavailableError, match="the gateway did not have")
+    with scene.fake.held(stage), hurried(), away:
         scene.target.shift(SERVICE, canary, 10, 2)
     scene.settle()
     scene.target.shift(SERVICE, canary, 10, 2)
-    with scene.fake.held(stage), pytest.raises(UnavailableError, match="the gateway did not have"):
+    with scene.fake.held(stage), hurried(), away:
         scene.target.complete(SERVICE, canary, 2)
     scene.target.complete(SERVICE, canary, 2)
     assert scene.answers() == {"200 v2"}
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_controller_that_is_away_is_waited_for(scene: Scene) -> None:
+def test_a_controller_that_is_away_is_waited_for(scene: Scene, hurried: Hurry) -> None:
     scene.history("v1")
-    with scene.fake.held("kserve"), pytest.raises(UnavailableError, match="KServe made none in"):
+    made_none = pytest.raises(UnavailableError, match="KServe made none in")
+    with scene.fake.held("kserve"), hurried(), made_none:
         scene.target.deploy(PLAN, scene.image("v2"), 2)
     scene.target.deploy(PLAN, scene.image("v2"), 2)
-    with scene.fake.held("kserve"), pytest.raises(UnavailableError, match="look again"):
+    not_yet = pytest.raises(UnavailableError, match="look again")
+    with scene.fake.held("kserve"), hurried(), not_yet:
         scene.target.restore(SERVICE, 2)
     scene.target.restore(SERVICE, 2)
     assert scene.answers() == {"200 v1"}
 
 
 def test_a_fresh_revision_of_stable_that_does_not_start_is_told(
-    scene: Scene, hurried: None
+    scene: Scene, hurried: Hurry
 ) -> None:
-    del hurried
     scene.history("v1")
     scene.canary("v2", 2)
     scene.image("v1", Behaviour(ready_after=5.0))
-    with pytest.raises(UnavailableError, match="0 of 1 pods are ready"):
+    with hurried(), pytest.raises(UnavailableError, match="0 of 1 pods are ready"):
         scene.target.restore(SERVICE, 2)
     scene.fake.advance(10)
     scene.target.restore(SERVICE, 2)
@@ -444,12 +451,15 @@ def test_a_canary_scaled_to_zero_is_woken_before_it_gets_a_share(scene: Scene) -
     assert len(scene.fake.pods(canary)) == 1
 
 
-def test_every_replica_is_ready_before_the_canary_gets_a_share(scene: Scene, hurried: None) -> None:
-    del hurried
+def test_every_replica_is_ready_before_the_canary_gets_a_share(
+    scene: Scene, hurried: Hurry
+) -> None:
+    scene.plan = replace(PLAN, pods=replace(PLAN.pods, min_replicas=2))
     scene.history("v1")
     canary = scene.canary("v2", 2)
-    scene.edit({"op": "replace", "path": "/spec/predictor/minReplicas", "value": 3})
-    with pytest.raises((RejectedError, DriftedError, UnavailableError)):
+    scene.fake.pods(canary)[0].container.unready = True
+    scene.fake.advance(1)
+    with hurried(), pytest.raises(RejectedError, match="1 of 2 pods are ready"):
         scene.target.shift(SERVICE, canary, 10, 2)
     assert scene.only("v1")
 
@@ -570,6 +580,7 @@ def test_a_service_that_was_deleted_is_said_to_be_gone(scene: Scene) -> None:
 def test_a_canary_is_asked_at_0_percent(scene: Scene) -> None:
     scene.history("v1")
     canary = scene.canary("v2", 2)
+    scene.settle()
     status, _ = scene.target.ask(SERVICE, canary, b"{}")
     assert status == 200
     with scene.fake.held("gateway"):

@@ -40,19 +40,18 @@ from tests.fakes.kubernetes_store import Review
 PERCENT = "/spec/predictor/canaryTrafficPercent"
 STOP = "/metadata/annotations/serving.kserve.io~1stop"
 BAD = Behaviour(status=500)
-CRASHING = Behaviour(crash_after=1.0, ready_after=0.0)
+LIMITS = (
+    (deploying, "MADE_WITHIN"),
+    (shifting, "WARM_WITHIN"),
+    (shifting, "SEEN_WITHIN"),
+    (restoring, "RESTORED_WITHIN"),
+)
 
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    for module, limit in (
-        (deploying, "MADE_WITHIN"),
-        (shifting, "WARM_WITHIN"),
-        (shifting, "SEEN_WITHIN"),
-        (restoring, "RESTORED_WITHIN"),
-        (restoring, "_LOOK_AGAIN"),
-    ):
-        monkeypatch.setattr(module, limit, 2.0)
+    monkeypatch.setattr(deploying, "MADE_WITHIN", 5.0)  # for what never comes
+    monkeypatch.setattr(shifting, "WARM_WITHIN", 5.0)
     with kserve_scene(tmp_path, monkeypatch) as scene:
         yield scene
 
@@ -324,6 +323,8 @@ def test_a_trap_without_its_guard_is_felt(
     scene: Scene, trap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario, guards = TRAPS[trap]
+    for module, limit in LIMITS:
+        monkeypatch.setattr(module, limit, 2.0)
     for where, guard, nothing in guards:
         monkeypatch.setattr(where, guard, nothing)
     with pytest.raises((AssertionError, pytest.fail.Exception, LaurelError)):
