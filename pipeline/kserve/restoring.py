@@ -9,11 +9,13 @@ from pipeline.kserve.json_patch import Json
 from pipeline.kserve.memory import standing
 from pipeline.kserve.readiness import judged
 from pipeline.kserve.recovery import Act, Sight, asked, decide, runs_stable
-from pipeline.kserve.refusals import obstacle
+from pipeline.kserve.refusals import obstacle, refusal
 from pipeline.kserve.service import Service
 
 RESTORED_WITHIN = 120.0
 """Seconds that one call waits for a fresh revision of stable; who calls it calls again."""
+SURE_AFTER = 15.0
+"""Seconds that KServe must have been refused everything until nothing of it can still come."""
 _LOOK_AGAIN = 5.0
 """Seconds after which everything is looked at anew: not all of it stands on what is watched."""
 
@@ -27,13 +29,14 @@ def restore(service: Service, sequence: int) -> None:
         Where that is not so in time; stable's traffic stays where it is meanwhile.
 
     """
+    refused = Refused(service)
 
     def step(now: InferenceService | None) -> bool | None:
         if now is None or not now.ours:
             return True
         service.admit(now, sequence)
         try:
-            return None if now.leaving else act(service, sight(service, now), sequence)
+            return None if now.leaving else act(service, sight(service, now, refused), sequence)
         except ConflictError:  # it changed: the watch brings it as it is now
             return None
 
@@ -76,7 +79,28 @@ def _asked(now: InferenceService, asking: Act, sequence: int) -> list[Json]:
     return patches.aborted(now, sequence, removing=asking is Act.WITHDRAW)
 
 
-def sight(service: Service, now: InferenceService) -> Sight:
+class Refused:
+    """Whether KServe is refused whatever it asks Knative for, and Knative kept what it had.
+
+    A quota with no room for one pod refuses the way back as well as the canary. Then Knative's
+    service is still that of stable alone, and asking for just that asks for nothing. It is believed
+    only when it has lasted: KServe may be in the middle of something that was asked for before.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._since: float | None = None
+
+    def lasts(self, now: InferenceService) -> bool:
+        """Tell whether it was so every time that somebody looked, for long enough."""
+        if not (refusal(now) and self._service.untouched(now)):
+            self._since = None
+            return False
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since >= SURE_AFTER
+
+
+def sight(service: Service, now: InferenceService, refused: Refused) -> Sight:
     """Read what decides of a service's revisions, and no more than that."""
     created = service.image(now.created) if now.created else ""
     rolled_out = service.image(now.rolled_out) if now.rolled_out else ""
@@ -92,7 +116,9 @@ def sight(service: Service, now: InferenceService) -> Sight:
             for name, share in now.shares().items()
             if share
         ),
-        final=ending and now.created == now.rolled_out and service.final(now),
+        final=ending
+        and now.created == now.rolled_out
+        and (service.final(now) or refused.lasts(now)),
     )
 
 

@@ -85,6 +85,11 @@ class KnativeService:
         same = self.image == now.image and self.split == (now.percent == 0)
         return self.reconciled and same and self.created == now.created
 
+    def at_rest(self, now: InferenceService) -> bool:
+        """Tell whether it is just what an InferenceService without a percent asks for."""
+        same = self.image == now.image and not self.split
+        return self.reconciled and same and self.created == now.created
+
 
 def _image(spec: Json) -> str:
     """Read the model container's image."""

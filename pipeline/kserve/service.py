@@ -93,6 +93,14 @@ class Service:
         raw = self.cluster.get(KNATIVE_SERVICES, f"{self.name}-predictor")
         return raw is not None and KnativeService.parse(raw).made(now)
 
+    def untouched(self, now: InferenceService) -> bool:
+        """Tell whether Knative was asked for nothing but what the InferenceService would have it.
+
+        Its service has the image that is asked for without any split, as if no change had begun.
+        """
+        raw = self.cluster.get(KNATIVE_SERVICES, f"{self.name}-predictor")
+        return raw is not None and KnativeService.parse(raw).at_rest(now)
+
     def create(self, manifest: Json) -> InferenceService:
         """Make it; ``ConflictError`` where somebody else did so first."""
         return InferenceService.parse(self.cluster.create(INFERENCE_SERVICES, manifest))

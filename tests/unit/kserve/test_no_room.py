@@ -1,0 +1,54 @@
+"""A cluster without room for one more pod: stable serves on, and the service is left clean."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RejectedError
+from pipeline.kserve import restoring
+from pipeline.kserve.service import Service
+from tests.fakes.kserve_scene import PLAN, SERVICE, Scene, image, kserve_scene
+from tests.fakes.local_machine import eventually
+
+IMAGE = "/spec/predictor/containers/0/image"
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(restoring, "RESTORED_WITHIN", 10.0)
+    monkeypatch.setattr(restoring, "SURE_AFTER", 1.0)
+    monkeypatch.setattr(restoring, "_LOOK_AGAIN", 0.5)
+    with kserve_scene(tmp_path, monkeypatch) as scene:
+        yield scene
+
+
+def test_a_canary_that_no_quota_lets_start_is_taken_back_although_no_other_pod_may_start(
+    scene: Scene,
+) -> None:
+    scene.history("v1", "v2")
+    with scene.fake.full():
+        with pytest.raises(RejectedError, match="exceeded quota: limit"):
+            scene.target.deploy(PLAN, scene.image("v3"), 3)
+        scene.target.restore(SERVICE, 3)
+        now = scene.now()
+        assert now.clean
+        assert now.image == now.digest
+        assert scene.target.observe(SERVICE).serves(image("v2").ref)
+    scene.fake.advance(60)
+    assert scene.target.observe(SERVICE).serves(image("v2").ref)
+    assert scene.only("v2")
+
+
+def test_what_was_refused_only_a_moment_ago_may_still_come(scene: Scene) -> None:
+    scene.history("v1", "v2")
+    service = Service(scene.cluster, SERVICE)
+    refused = restoring.Refused(service)
+    assert not refused.lasts(service.there())  # nothing is refused
+    with scene.fake.full():
+        with pytest.raises(RejectedError):
+            scene.target.deploy(PLAN, scene.image("v3"), 3)
+        scene.edit({"op": "replace", "path": IMAGE, "value": str(image("v2").ref)})
+        scene.settle()
+        assert not refused.lasts(service.there())
+        eventually(lambda: refused.lasts(service.there()))
