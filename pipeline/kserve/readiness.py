@@ -7,7 +7,7 @@ only its pods tell (testbed.md traps C and "fails at the first container exit").
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.domain.serving import Readiness
 from pipeline.errors import LaurelError
@@ -20,6 +20,7 @@ from pipeline.kserve.revisions import Revision
 from pipeline.kserve.service import Service
 
 _LINES = 20
+_TOO_LATE = "ProgressDeadlineExceeded"
 _NODE_COMING = "TriggeredScaleUp"
 _FIRST_LOOK, _RAREST_LOOK = 1.0, 10.0
 Answer = tuple[Readiness, str]
@@ -93,7 +94,7 @@ def judged(service: Service, now: InferenceService, found: Revision) -> Answer:
     if why := refusal(now):
         return Readiness.FAILED, why
     said = last_words(service, found)
-    if found.failed:
+    if found.failed and not _node_comes(found, said):
         return Readiness.FAILED, said.text if said else _given_up(service, found)
     if said is not None:
         return (Readiness.FAILED if said.failed else Readiness.STARTING), said.text
@@ -151,4 +152,12 @@ def _unless_a_node_comes(service: Service, said: Words) -> Words:
     with suppress(LaurelError):
         selector = f"involvedObject.name={said.unscheduled},reason={_NODE_COMING}"
         coming = service.cluster.list(EVENTS, fields=selector)
-    return Words(failed=False, text=f"{said.text} (a node is being added)") if coming else said
+    if not coming:
+        return said
+    return replace(said, failed=False, text=f"{said.text} (a node is being added)")
+
+
+def _node_comes(found: Revision, said: Words | None) -> bool:
+    """Tell whether Knative gave up only what waits for a node, and its time is not over."""
+    waits = said is not None and said.unscheduled != "" and not said.failed
+    return waits and found.ready.reason != _TOO_LATE

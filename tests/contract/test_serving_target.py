@@ -12,6 +12,7 @@ from pipeline.adapters.kserve_serving import KServeServing
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
+from pipeline.domain.pods import PodPlan, Probe
 from pipeline.domain.serving import Hold, Readiness
 from pipeline.errors import ConflictError, NotFoundError, StaleSequenceError
 from pipeline.image.config import host_platform
@@ -24,7 +25,9 @@ from tests.fakes.serving_target import FakeServingTarget
 
 pytestmark = pytest.mark.xdist_group("local")
 
-PLAN = Plan("fraud", "fraud")
+SMALL = {"cpu": "20m", "memory": "16Mi"}
+PODS = PodPlan(requests=SMALL, limits={"cpu": "1", "memory": "64Mi"}, probe=Probe(1), timeout=10)
+PLAN = Plan("fraud", "fraud", pods=PODS)
 HOLD = Hold("ada", "audit", datetime(2026, 11, 21, 12, tzinfo=UTC), alias_version=7)
 MOST = 65536
 

@@ -289,7 +289,7 @@ def _label(found: Json, key: str) -> str:
 
 
 def _field(found: Json, key: str) -> str:
-    if key.partition(".")[0] not in ("metadata", "status", "involvedObject"):
+    if key.partition(".")[0] not in ("metadata", "status", "involvedObject", "reason"):
         raise bad_request(f"field label not supported: {key}")
     value: Any = found
     for part in key.split("."):
