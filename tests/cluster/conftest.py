@@ -9,22 +9,21 @@ from typing import Any
 
 import pytest
 
+from tests.cluster import models
 from tests.cluster.lending import lent
 from tests.cluster.people import Person, person
 from tests.cluster.promotions import Neighbours, Promotions, promoting
 from tests.cluster.services import Services
 from tests.cluster.stack.api import Api, Object
-from tests.cluster.stack.binaries import program
 from tests.cluster.stack.building import build_control_plane
 from tests.cluster.stack.control_plane import ControlPlane
-from tests.cluster.stack.images import Images
 from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.whole import Whole, start_apart_plane, why_not
 from tests.cluster.traffic import Target, Traffic, steady
 from tests.cluster.turns import turn
 from tests.servers.mlflow import MlflowServer
 
-Model = Callable[..., str]
+Model = models.Model
 Load = Callable[..., AbstractContextManager[Traffic]]
 
 
@@ -101,18 +100,8 @@ def services(cluster: Whole, api: Api, namespace: str) -> Services:
 
 @pytest.fixture
 def model(cluster: Whole) -> Model:
-    """Push a model server: ``model("v1", ERROR_RATE="0.1")`` is an image by digest.
-
-    The knobs are in ``stack/go/modelserver``; the same name and knobs are the same digest.
-    """
-    images = Images(cluster.place.registry)
-
-    def push(version: str, **knobs: str) -> str:
-        lines = [f"{name}={value}\n" for name, value in {"VERSION": version, **knobs}.items()]
-        files = {"/knobs": "".join(lines)}
-        return images.push(f"model:{version}", program("modelserver"), "/modelserver", files)
-
-    return push
+    """Push a model server: ``model("v1", ERROR_RATE="0.1")`` is an image by digest."""
+    return models.pushing(cluster.place)
 
 
 @pytest.fixture
