@@ -24,6 +24,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _SECONDS_TO_DRAIN = 20
+_SECONDS_IDLE = 120
+"""Longer than the 90 s for which Go's clients keep a connection, Knative's queue-proxy among them:
+who closes one that is just being used again loses a request.
+"""
 
 
 class Door:
@@ -67,6 +71,7 @@ async def _serve() -> int:
         log_level="warning",
         ws="none",
         timeout_graceful_shutdown=_SECONDS_TO_DRAIN,
+        timeout_keep_alive=_SECONDS_IDLE,
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[_listening_socket()]))

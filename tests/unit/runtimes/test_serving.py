@@ -29,3 +29,24 @@ def test_the_model_is_named_by_its_slug_and_the_platforms_names_are_left_alone()
     assert env["LAUREL_MODEL_NAME"] == "fraud-x1"
     assert "PORT" not in env
     assert not [name for name in env if name.startswith("K_")]
+
+
+def test_an_idle_connection_outlives_the_90_seconds_for_which_gos_clients_keep_it() -> None:
+    """Who closes first loses a request that the other sends at that moment: a 502 to a user."""
+    tree = ast.parse(serve_files(RUNTIMES[0].name)["opt/laurel/serve"])
+    said = {
+        each.targets[0].id: each.value.value
+        for each in tree.body
+        if isinstance(each, ast.Assign)
+        and isinstance(each.targets[0], ast.Name)
+        and isinstance(each.value, ast.Constant)
+    }
+    (idle,) = (
+        each.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.keyword) and each.arg == "timeout_keep_alive"
+    )
+    assert isinstance(idle, ast.Name)
+    seconds = said[idle.id]
+    assert isinstance(seconds, int)
+    assert seconds > 90
