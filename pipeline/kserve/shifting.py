@@ -128,7 +128,11 @@ def warm(service: Service, gateway: Gateway, now: InferenceService, found: Revis
 
 
 def observe_split(service: Service, revision: str, image: str, percent: int, sequence: int) -> None:
-    """Wait until the gateway splits as asked for, and stable's share is stable's (trap 7)."""
+    """Wait until the gateway splits as asked for, and stable's share is stable's (trap 7).
+
+    A canary that falls over as soon as it has requests is not waited for: whoever judges it must
+    look, and no route is ever called ready with it (trap 4).
+    """
 
     def seen(now: InferenceService | None) -> bool | None:
         if now is None:
@@ -139,10 +143,16 @@ def observe_split(service: Service, revision: str, image: str, percent: int, seq
             raise RejectedError("see the canary's share", service.name, why)
         if keep_memory(service, now):
             return None
-        return True if now.splits(now.rolled_out, revision, percent) else None
+        fell = percent > 0 and fell_over(now)
+        return True if fell or now.splits(now.rolled_out, revision, percent) else None
 
     if not service.until(seen, seconds=SEEN_WITHIN):
         raise _unseen(service, f"{revision} has {percent} %")
+
+
+def fell_over(now: InferenceService) -> bool:
+    """Tell whether the newest revision, which was ready, is said to have failed since."""
+    return now.condition("PredictorConfigurationReady").false and not obstacle(now)
 
 
 def observe_all(service: Service, revision: str, wanted: Wanted) -> None:

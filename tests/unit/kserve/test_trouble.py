@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.domain.serving import Readiness
+from pipeline.kserve import shifting
 from tests.fakes.kserve_controllers import Behaviour
-from tests.fakes.kserve_scene import PLAN, SERVICE, Scene, kserve_scene
+from tests.fakes.kserve_scene import PLAN, SERVICE, Scene, image, kserve_scene
+from tests.fakes.kubernetes_status import Json
 
 
 @pytest.fixture
@@ -57,3 +60,26 @@ def test_a_revision_given_up_whose_pod_runs_tells_what_that_wrote(scene: Scene) 
     assert told is Readiness.FAILED
     assert why.startswith("ProgressDeadlineExceeded: ")
     assert why.endswith("; its pod's last words: v2 is up")
+
+
+def test_a_canary_that_falls_over_with_its_first_requests_is_not_waited_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shifting, "SEEN_WITHIN", 20.0)
+    scene.history("v1")
+    revision = scene.canary("v2", 2)
+    patch = scene.cluster.patch
+
+    def first_requests(*args: Any, **how: Any) -> Json:  # noqa: ANN401 - as patch() takes them
+        scene.fake.behaviours[str(image("v2").ref.digest)] = Behaviour("v2", crash_after=0.0)
+        done = patch(*args, **how)
+        for _ in range(3):
+            scene.fake.crash(revision)
+            scene.settle()
+        return done
+
+    monkeypatch.setattr(scene.cluster, "patch", first_requests)
+    scene.target.shift(SERVICE, revision, 30, 2)
+    assert scene.now().shares()[revision] == 30
+    assert not scene.now().routed
+    assert "exit code 3" in scene.target.trouble(SERVICE, revision)
