@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-heade
 CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/webhook_service/delivery.py'
 
 .PHONY: help dev fmt lint types imports test quick check matrix docs bench demo image lock clean
-.PHONY: cluster-smoke cluster-test cluster-up cluster-down
+.PHONY: cluster-smoke cluster-test cluster-up cluster-down bench-cluster
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -82,6 +82,9 @@ docs: dev ## write the pages of docs/ that the program knows best
 
 bench: dev ## each figure a ratio against its peer; writes tests/benchmarks/RESULTS.md
 	$(BIN)/python -m tests.benchmarks
+
+bench-cluster: dev ## rollbacks beside the same patches sent by hand; writes tests/benchmarks/CLUSTER.md, needs root
+	$(BIN)/python -m tests.benchmarks.cluster_rollbacks
 
 demo: dev ## the whole product on this machine: no cluster, no account, no container engine
 	$(BIN)/laurel demo $(if $(KEEP),--keep)

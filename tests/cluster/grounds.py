@@ -23,7 +23,7 @@ from tests.cluster.services import Services
 from tests.cluster.traffic import Target
 
 SMALL: dict[str, Any] = {
-    "requests": {"cpu": "20m", "memory": "16Mi"},
+    "requests": {"cpu": "5m", "memory": "16Mi"},
     "limits": {"cpu": "500m", "memory": "64Mi"},
     "probe": Probe(1),
     "timeout": 10,
