@@ -15,6 +15,7 @@ from tests.architecture.commands import PAGES, ROOT, commands, shown
 from tests.servers.laurel import MODEL, Laurel, until
 from tests.servers.mlflow import FIXTURES, MlflowServer
 from tests.servers.ports import free_ports
+from tests.servers.unmeasured import unmeasured
 
 pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.slow]
 REQUEST = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()
@@ -51,7 +52,7 @@ class Reader:
         done = subprocess.run(
             ["bash", "-euc", "\n".join([*self.variables, command])],  # noqa: S607 - the reader's shell
             cwd=self.folder,
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env=unmeasured() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -103,7 +104,7 @@ def test_every_command_does_what_the_pages_say(
     laurel.start("up")
     assert laurel.ended(1, seconds=300).phase is Phase.SUCCEEDED, laurel.story()
     mlflow_server.set_alias(MODEL, "champion", 2)  # "then move @champion in MLflow's page"
-    with laurel.traffic(REQUEST) as seen:
+    with laurel.traffic(REQUEST, pause=0.1) as seen:
         for command in TYPED[TYPED.index(UP) + 1 :]:
             if command != DOWN:  # it comes last, whatever the pages' order
                 reader.words |= words_of(laurel)

@@ -33,7 +33,7 @@ def test_killed_in_build_smoke_and_canary_it_ends_with_the_front_answering(
     assert laurel.ended(1, seconds=300).phase is Phase.SUCCEEDED, laurel.story()
     laurel.kill()
     mlflow_server.register(NAME)
-    with laurel.traffic(REQUEST) as seen:
+    with laurel.traffic(REQUEST, pause=0.1) as seen:
         mlflow_server.set_alias(NAME, "champion", 2)
         for point in ("step_started:build:0.2", "step_started:smoke:1", "step_started:canary:0.2"):
             laurel.start(point=point)

@@ -33,8 +33,8 @@ ROOT = Path(__file__).parents[2]
 SERVICE, MODEL = "fraud", "fraud-scorer"
 SECRET = "whsec_laurel_acceptance_secret_01"
 _PASSWORD = "password of a test's key"
-_PATIENCE = 60.0
-_LOOK_EVERY = _ASK_EVERY = 0.03
+_PATIENCE = 120.0
+_LOOK_EVERY = 0.03
 _TOLD = {"name", "phase", "percent", "verdict", "detail", "why", "reason"}
 _Found = TypeVar("_Found")
 Traffic = Counter[tuple[int, str]]
@@ -161,7 +161,9 @@ class Laurel:
         """List a service's promotions, oldest first."""
         return list(reversed(self.ledger.promotions.of_service(service)))
 
-    def ended(self, number: int = 1, *, service: str = SERVICE, seconds: float = 60) -> Promotion:
+    def ended(
+        self, number: int = 1, *, service: str = SERVICE, seconds: float = _PATIENCE
+    ) -> Promotion:
         """Wait for the end of a service's n-th promotion, and return it."""
 
         def found() -> Promotion | None:
@@ -200,14 +202,16 @@ class Laurel:
                 return 0, str(error)
 
     @contextmanager
-    def traffic(self, body: bytes = b"{}", service: str = SERVICE) -> Iterator[Traffic]:
-        """Keep requests coming on two connections."""
+    def traffic(
+        self, body: bytes = b"{}", service: str = SERVICE, *, pause: float = 0.03
+    ) -> Iterator[Traffic]:
+        """Keep requests coming on two connections; a real model takes the machine at each."""
         seen, stop = Traffic(), threading.Event()
 
         def send() -> None:
             while not stop.is_set():
                 seen[self.ask(body, service)] += 1
-                stop.wait(_ASK_EVERY)
+                stop.wait(pause)
 
         threads = [threading.Thread(target=send) for _ in range(2)]
         for thread in threads:
