@@ -27,6 +27,9 @@ FIELDS = "laurel.dev/fields"
 """JSON pointers to what laurel.yaml set here last, so that it can be taken out again."""
 UNDO = "laurel.dev/undo"
 """What the change in flight replaced, as JSON; absent without one."""
+AGAIN = "laurel.dev/again"
+"""Among the predictor's annotations: which revision of the same was given up, so that Knative makes
+another. It goes with the next image."""
 MADE = "laurel.dev/made"
 """Stands on what Laurel created, from the beginning and for ever, so it needs no shield."""
 
@@ -49,3 +52,4 @@ def shield(isvc: Json) -> None:
     """Put the shield up, in place: only together with a new image, for it is a new revision."""
     there = isvc["spec"]["predictor"].setdefault("annotations", {})
     there.update(dict.fromkeys(SHIELDED, _SHIELD))
+    there.pop(AGAIN, None)

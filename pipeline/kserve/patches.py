@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.kserve.annotations import (
+    AGAIN,
     CANARY,
     CANARY_MODEL,
     DIGEST,
@@ -130,6 +131,14 @@ def cleaned(now: InferenceService, sequence: int) -> list[Json]:
     after = deepcopy(now.raw)
     _set(after, SEQUENCE, str(sequence))
     _leave(after)
+    return _patch(now, after)
+
+
+def again(now: InferenceService, sequence: int) -> list[Json]:
+    """Have Knative make another revision of the same, in place of one that it gave up for good."""
+    after = deepcopy(now.raw)
+    _set(after, SEQUENCE, str(sequence))
+    after["spec"]["predictor"].setdefault("annotations", {})[AGAIN] = f"after {now.created}"
     return _patch(now, after)
 
 

@@ -22,6 +22,7 @@ class Act(StrEnum):
     DEFEND = "make harmless what KServe remembers"
     ABORT = "ask for stable's image with 0 %"
     WITHDRAW = "ask for stable's image without a percent: nothing runs"
+    AGAIN = "ask for another revision of stable: Knative gave up the one it had made"
     RETREAT = "ask for 0 %: the newest ready revision is not stable's, and has a share"
     CLEAN = "take the percent and the notes away: a revision of stable is ready"
 
@@ -44,6 +45,9 @@ class Sight:
         Whether any traffic goes to another image than stable's.
     final
         Whether Knative has nothing left to make of what was asked for before.
+    given_up
+        Whether the newest revision is stable's, and Knative gave it up: it comes no more by itself,
+        also when what hindered it, a quota, is gone.
 
     """
 
@@ -54,6 +58,7 @@ class Sight:
     standing: str = ""
     strange: bool = False
     final: bool = False
+    given_up: bool = False
 
     @property
     def asked(self) -> bool:
@@ -136,7 +141,7 @@ def _fresh(sight: Sight) -> bool:
 def _end(sight: Sight) -> Act:
     now, fresh = sight.now, _fresh(sight)
     if now.percent == 0:
-        return Act.WAIT
+        return Act.AGAIN if sight.given_up else Act.WAIT
     strange = sight.strange and not fresh and runs_stable(now, sight.rolled_out)
     if now.percent is not None or strange:  # somebody else wrote it, or took it away
         return Act.DEFEND if defenceless(sight) else Act.RETREAT

@@ -74,6 +74,8 @@ def _asked(now: InferenceService, asking: Act, sequence: int) -> list[Json]:
     """Write the patch that asks KServe for something else."""
     if asking is Act.RETREAT:
         return patches.stepped(now, 0, sequence)
+    if asking is Act.AGAIN:
+        return patches.again(now, sequence)
     if asking is Act.CLEAN:
         return patches.cleaned(now, sequence)
     return patches.aborted(now, sequence, removing=asking is Act.WITHDRAW)
@@ -119,7 +121,16 @@ def sight(service: Service, now: InferenceService, refused: Refused) -> Sight:
         final=ending
         and now.created == now.rolled_out
         and (service.final(now) or refused.lasts(now)),
+        given_up=_given_up(service, now, created),
     )
+
+
+def _given_up(service: Service, now: InferenceService, created: str) -> bool:
+    """Tell whether a fresh revision of stable is there and will never be ready."""
+    if not asked(now) or now.percent is None or not runs_stable(now, created):
+        return False
+    found = None if now.created == now.ready else service.revision(now.created)
+    return found is not None and found.given_up
 
 
 def _able(service: Service, now: InferenceService) -> bool:

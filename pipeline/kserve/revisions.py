@@ -50,6 +50,11 @@ class Revision:
         """Tell whether it was ready and has no pods because nobody asked for any."""
         return self.ready.true and self.active.false and self.active.reason in _ASLEEP
 
+    @property
+    def given_up(self) -> bool:
+        """Tell whether it never was ready and Knative does not even try any more."""
+        return self.failed and self.active.false and self.active.reason in _ASLEEP
+
     def warm(self, need: int) -> bool:
         """Tell whether it can take traffic at once, with this many pods."""
         return self.ready.true and self.replicas >= need

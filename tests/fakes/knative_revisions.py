@@ -14,6 +14,8 @@ from tests.fakes.kubernetes_status import CONFIGURATION, EVENT, POD, REVISION, J
 _STABLE_WINDOW = 60.0
 _GENERATION = "serving.knative.dev/configurationGeneration"
 _BUFFERED = "Requests to the target are being buffered as resources are provisioned."
+_NEVER = "Initial scale was never achieved"
+_ACTIVATION = 30.0  # seconds over the deadline until the autoscaler gives a revision up
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -118,6 +120,8 @@ def reconcile_revision(world: World, revision: Json) -> None:
         conditions.true("ContainerHealthy")
         conditions.true("Active")
     elif not workload.wanted:
+        if not workload.initialized and not conditions.is_("ResourcesAvailable", "False"):
+            conditions.false("ResourcesAvailable", "ProgressDeadlineExceeded", _NEVER)
         conditions.false("Active", "NoTraffic", "The target is not receiving traffic.")
     else:
         conditions.unknown("Active", "Queued", _BUFFERED)
@@ -179,6 +183,9 @@ def autoscale(world: World, revision: Json) -> None:
     minimum = int(annotations.get("autoscaling.knative.dev/min-scale", "0"))
     window = seconds(annotations.get("autoscaling.knative.dev/window", "")) or _STABLE_WINDOW
     now = world.clock.seconds
+    if not workload.initialized and now - workload.created >= workload.deadline + _ACTIVATION:
+        workload.wanted = 0  # for ever: nothing tries again
+        return
     state = revision["metadata"]["labels"]["serving.knative.dev/routingState"]
     if state != "reserve":
         workload.unrouted_since = None

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import RejectedError
+from pipeline.errors import RejectedError, UnavailableError
 from pipeline.kserve import restoring
+from pipeline.kserve.annotations import AGAIN
 from pipeline.kserve.service import Service
+from tests.fakes.kserve_controllers import Behaviour
 from tests.fakes.kserve_scene import PLAN, SERVICE, Scene, image, kserve_scene
 from tests.fakes.local_machine import eventually
 
@@ -52,3 +54,25 @@ def test_what_was_refused_only_a_moment_ago_may_still_come(scene: Scene) -> None
         scene.settle()
         assert not refused.lasts(service.there())
         eventually(lambda: refused.lasts(service.there()))
+
+
+def test_a_fresh_revision_of_stable_that_was_given_up_is_made_again_once_there_is_room(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring, "RESTORED_WITHIN", 3.0)
+    scene.history("v1")
+    scene.canary("v2", 2, percent=30)
+    scene.image("v1", Behaviour(unschedulable="0/1 nodes are available"))
+    with pytest.raises(UnavailableError, match="0/1 nodes are available"):
+        scene.target.restore(SERVICE, 2)
+    scene.fake.advance(120)
+    scene.image("v1")
+    monkeypatch.setattr(restoring, "RESTORED_WITHIN", 30.0)
+    scene.target.restore(SERVICE, 2)
+    scene.settle()
+    assert scene.now().clean
+    assert scene.now().settled
+    assert scene.now().serves_alone(scene.now().created)
+    assert scene.target.observe(SERVICE).serves(image("v1").ref)
+    scene.promote("v3", 3)
+    assert AGAIN not in scene.fake.isvc(SERVICE)["spec"]["predictor"]["annotations"]
