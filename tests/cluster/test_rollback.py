@@ -25,7 +25,7 @@ CORE = "promoted, what served before still has its pods"
 STEPS = (10, 25, 50, 75)
 OF_A_PREFLIGHT = len(RIGHTS) + 5
 """Calls before anything is changed: each right is asked for by itself."""
-OF_A_PROMOTION, OF_A_STEP, OF_A_ROLLBACK = 24, 7, 28
+OF_A_PROMOTION, OF_A_STEP, OF_A_ROLLBACK = 24, 7, 40
 A_SECOND = 4
 """Calls more for each second that pods are waited for: the revision is read and watched anew."""
 
