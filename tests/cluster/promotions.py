@@ -135,7 +135,7 @@ class Promotions:
         return done.stdout
 
     def change(self, **settings: object) -> None:
-        """Restart Laurel with other settings of the service."""
+        """Restart Laurel with other settings of the service; ``None`` takes one out."""
         self.laurel.terminate()
         self.laurel.change(**settings)
         self.laurel.start("up")
@@ -146,11 +146,16 @@ class Promotions:
         until(self.laurel.answers, "the receiver answers", PATIENCE, self.laurel.log)
 
 
-def sections(place: Place, namespace: str, kubeconfig: Path, source: str) -> dict[str, object]:
+def sections(
+    place: Place, namespace: str, kubeconfig: Path, source: str, plain_http: tuple[str, ...] = ()
+) -> dict[str, object]:
     """Write the sections of laurel.yaml that say where the cluster is."""
     url = place.statistics if source == "envoy" else place.prometheus
     return {
-        "registry": {"location": f"{place.registry}/promoted", "plain_http": [place.registry]},
+        "registry": {
+            "location": f"{place.registry}/promoted",
+            "plain_http": [place.registry, *plain_http],
+        },
         "serving": {
             "target": "kserve",
             "namespace": namespace,
@@ -169,6 +174,7 @@ def promoting(
     *,
     source: str = "envoy",
     kubeconfig: Path | None = None,
+    plain_http: tuple[str, ...] = (),
     verb: str | None = "up",
     **service: object,
 ) -> Iterator[Promotions]:
@@ -176,7 +182,7 @@ def promoting(
     cluster = between.cluster
     model = registered(between.mlflow, folder)
     login = kubeconfig or cluster.plane.kubeconfig
-    said = sections(cluster.place, namespace, login, source)
+    said = sections(cluster.place, namespace, login, source, plain_http)
     own: Mapping[str, object] = {"model": model.name, "canary": CANARY, **PODS, **service}
     install(folder / "laurel", between.mlflow.url, between.cache, said, **own)
     laurel = Laurel(folder / "laurel", LIGHT)

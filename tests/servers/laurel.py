@@ -106,11 +106,11 @@ class Laurel:
             )
 
     def change(self, **settings: object) -> None:
-        """Change settings of its services; they count from the next start on."""
+        """Change settings of its services from the next start on; ``None`` takes one out."""
         file = self.folder / "laurel.yaml"
         said = yaml.safe_load(file.read_text())
-        for service in said["services"]:
-            service.update(settings)
+        changed = [one | settings for one in said["services"]]
+        said["services"] = [{k: v for k, v in one.items() if v is not None} for one in changed]
         file.write_text(yaml.safe_dump(said))
         self.settings = load_settings(file, {})
 
@@ -294,8 +294,3 @@ def one_at_a_time(promotions: list[Promotion]) -> bool:
     """Tell whether no two promotions of a service ran at once."""
     ran = sorted((p.started_at, p.ended_at) for p in promotions if p.started_at and p.ended_at)
     return all(before[1] <= after[0] for before, after in itertools.pairwise(ran))
-
-
-def succeeded(promotion: Promotion) -> bool:
-    """Tell whether a promotion ended well."""
-    return promotion.phase is Phase.SUCCEEDED
