@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import yaml
 
 from pipeline import wiring
-from pipeline.domain.promotion import Phase, Promotion
+from pipeline.domain.promotion import Promotion
 from pipeline.domain.serving import ServiceState
 from pipeline.ledger import Event, Ledger
 from pipeline.settings import Settings
