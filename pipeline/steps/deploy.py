@@ -62,7 +62,7 @@ def _until_ready(
             what = "could not start" if failed else f"was not ready within {limit} s"
             return Refused(
                 f"{plan.service}'s new revision {revision} {what}: {detail or 'it said nothing'}; "
-                "mend the model and promote its new version",
+                "mend that, then promote again",
                 {"revision": revision, "readiness": readiness.value, "detail": detail},
             )
     return Stopped(control)
