@@ -328,3 +328,12 @@ def test_all_are_serving_targets() -> None:
 
 def test_it_says_for_which_machines_images_must_be(target: ServingTarget) -> None:
     assert target.platforms("fraud") == {host_platform()}
+
+
+def test_a_revision_that_serves_is_in_no_trouble_and_one_that_is_not_there_is_no_revision(
+    target: ServingTarget, versions: tuple[VerifiedImage, ...]
+) -> None:
+    stable = promoted(target, versions[0], 1)
+    assert target.trouble("fraud", stable) == ""
+    with pytest.raises(NotFoundError):
+        target.trouble("fraud", "fraud-09999")
