@@ -69,7 +69,8 @@ def test_after_ten_moves_in_a_burst_every_delivery_is_accounted_for_and_the_last
     outcomes = up.ledger.deliveries.outcomes()
     promotions = up.promotions()
     assert sum(outcomes.values()) == 11, outcomes
-    assert 1 <= outcomes["promoted"] <= len(promotions), outcomes
+    # a poll may be faster than MLflow's delivery, which is then coalesced into what it started
+    assert outcomes.get("promoted", 0) <= len(promotions), outcomes
     assert promotions[-1].phase is Phase.SUCCEEDED, up.story()
     assert one_at_a_time(promotions)
     assert {p.phase for p in promotions[1:-1]} <= {Phase.SUPERSEDED}

@@ -100,11 +100,15 @@ def test_worker_killed_at_every_step(
     until(lambda: victim.ask() == (200, "2"), "version 2 answers")
 
 
+ENOUGH_TO_BE_SURE = {"steps": [50], "interval": "300ms", "min_samples": 40, "look_every": "50ms"}
+"""A canary that fails every request is called after some twenty; a step must not end before."""
+
+
 @pytest.mark.parametrize("how", ["failed", "aborted"])
 def test_worker_killed_while_traffic_is_put_back(
     how: str, laurel: Start, model: Registered
 ) -> None:
-    victim = laurel()
+    victim = laurel(canary=ENOUGH_TO_BE_SURE)
     serve_first(victim, model)
     model.add(fails=how == "failed")
     victim.kill()
