@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -96,21 +97,22 @@ def invoke(body):
 
 def test_leaving_ends_everything_that_a_sandboxed_model_started(images: ImageMaker) -> None:
     runner = LocalRunner(RootfsCache(images.folder / "unpacked", images.registry))
-    with runner.run(built(images.serve(FORKING)), ()) as running:
+    mark = EnvVar("MARK", uuid.uuid4().hex)
+    with runner.run(built(images.serve(FORKING)), (mark,)) as running:
         eventually(lambda: running.readiness() is Readiness.READY)
-        assert len(sandboxed()) >= 2
-    eventually(lambda: not sandboxed())
+        assert len(sandboxed(mark)) >= 2
+    eventually(lambda: not sandboxed(mark))
 
 
-def sandboxed() -> list[Process]:
-    """Find what runs in another process namespace than ours and was started by this suite."""
+def sandboxed(mark: EnvVar) -> list[Process]:
+    """Find what runs in another process namespace than ours and has this variable."""
     ours = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - pathlib cannot follow this link
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             theirs = os.stat(folder / "ns/pid").st_ino  # noqa: PTH116 - the same
             serves = b"/opt/laurel/serve" in (folder / "cmdline").read_bytes()
-            serves &= b"LAUREL_LISTEN_FD=" in (folder / "environ").read_bytes()  # no pod's
+            serves &= f"{mark.name}={mark.value}".encode() in (folder / "environ").read_bytes()
         except OSError:
             continue
         if theirs != ours and serves:
