@@ -1,7 +1,7 @@
-"""``kill -9`` of the worker at every step of a canary on the cluster: as if undisturbed.
+"""``kill -9`` of the worker, and restarts of the API server, at every step: as if undisturbed.
 
-One promotion is killed after every change that it makes to the cluster, and at the ends of its
-steps. Users send requests all the while.
+One promotion of each course is disturbed after every change that it makes to the cluster, and at
+the ends of its steps. Users send requests all the while.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,14 +18,17 @@ from tests.cluster.courses import (
     Left,
     Walk,
     killed_at_each_point,
+    stopped_at_each_point,
     undisturbed,
 )
 from tests.cluster.promotions import Neighbours, Promotions, promoting
+from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.whole import Whole
 from tests.cluster.turns import turn
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("killed_on_the_cluster")]
 ENDS = {"aborted half way": Phase.ABORTED}
+CORE = "to its end"
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +64,36 @@ def as_if(service: Promotions) -> Callable[[str], Left]:
     return left
 
 
-@pytest.mark.smoke
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=[pytest.mark.smoke] * (each == CORE)) for each in COURSES],
+)
 def test_a_worker_killed_after_every_change_leaves_what_an_undisturbed_one_does(
-    service: Promotions, as_if: Callable[[str], Left]
+    name: str, service: Promotions, as_if: Callable[[str], Left]
 ) -> None:
-    ends_as_undisturbed("to its end", service, as_if, killed_at_each_point)
+    ends_as_undisturbed(name, service, as_if, killed_at_each_point)
+
+
+@pytest.mark.parametrize("name", COURSES)
+def test_an_api_server_restarted_after_every_change_is_no_more_than_a_delay(
+    name: str, service: Promotions, as_if: Callable[[str], Left], parts: Parts, alone: None
+) -> None:
+    del alone
+
+    def restarted(go_on: Callable[[], None]) -> None:
+        parts.kill("apiserver")
+        go_on()
+        parts.start_again("apiserver")
+        parts.wait("API server", lambda: answers(service, "/readyz"), "apiserver")
+
+    def disturb(walk: Walk) -> None:
+        stopped_at_each_point(walk, restarted)
+
+    ends_as_undisturbed(name, service, as_if, disturb)
+
+
+def answers(service: Promotions, path: str) -> bool:
+    return service.services.api.call("GET", path)[0] == 200
 
 
 def ends_as_undisturbed(
