@@ -4,7 +4,6 @@ Errors name the server by host and port; its token is in none of them.
 """
 
 import socket
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError, SSLError
 from urllib3.util import Url, parse_url
 
+from pipeline.distribution.connections import trust
 from pipeline.errors import (
     ConfigurationError,
     ForbiddenError,
@@ -65,7 +65,10 @@ class CountSource:
         self.name = f"{called} at {self._url.netloc}"
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._pools = Pools(
-            maxsize=4, retries=False, timeout=_TIMEOUT, ssl_context=_trusting(ca_file)
+            maxsize=4,
+            retries=False,
+            timeout=_TIMEOUT,
+            ssl_context=trust(ca_file, "metrics.ca_file"),
         )
 
     def close(self) -> None:
@@ -179,18 +182,6 @@ def _parsed(url: str) -> Url:
     if parsed.scheme not in _PORTS or not parsed.host or parsed.query or parsed.fragment:
         raise ConfigurationError("metrics.url must be http(s)://host[:port][/prefix]")
     return parsed
-
-
-def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            raise ConfigurationError(
-                f"metrics.ca_file: {ca_file} holds no certificates in PEM that can be read"
-            ) from error
-    return context
 
 
 def _authority(address: str, port: int) -> str:

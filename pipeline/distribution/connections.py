@@ -44,15 +44,18 @@ class Call:
     once: bool = False
 
 
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Trust what the system trusts (``SSL_CERT_FILE`` is Python's own), and ``ca_file`` too."""
+def trust(ca_file: Path | None, setting: str = "registry.ca_file") -> ssl.SSLContext:
+    """Trust what the system trusts (``SSL_CERT_FILE`` is Python's own), and ``ca_file`` too.
+
+    ``setting`` is what laurel.yaml calls that file, for whoever must mend it.
+    """
     context = ssl.create_default_context()
     if ca_file is not None:
         try:
             context.load_verify_locations(cafile=ca_file)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise ConfigurationError(
-                f"registry.ca_file: {ca_file} holds no certificates in PEM that can be read"
+                f"{setting}: {ca_file} holds no certificates in PEM that can be read"
             ) from error
     return context
 

@@ -33,7 +33,7 @@ def cluster() -> Iterator[Whole]:
     if why := why_not():
         if os.environ.get("CI") and os.geteuid() == 0:
             pytest.fail(why)  # it must not look as if this had been tested
-        pytest.skip(why)
+        pytest.skip(why)  # `why` names what this machine lacks
     with lent() as whole:
         yield whole
 

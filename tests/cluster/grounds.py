@@ -144,8 +144,8 @@ class Ground:
             sent.append(Sent(how.get("subresource", ""), args[2]))
             return done
 
-        self.cluster.patch = noted  # type: ignore[method-assign]
+        self.cluster.patch = noted  # type: ignore[method-assign]  # its one door
         try:
             yield sent
         finally:
-            self.cluster.patch = patch  # type: ignore[method-assign]
+            self.cluster.patch = patch  # type: ignore[method-assign]  # its one door

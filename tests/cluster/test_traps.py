@@ -90,13 +90,13 @@ class Scene:
                 raise Killed
             return done
 
-        self.ground.cluster.patch = fatal  # type: ignore[method-assign]
+        self.ground.cluster.patch = fatal  # type: ignore[method-assign]  # its one door
         try:
             yield
         except Killed:
             return
         finally:
-            self.ground.cluster.patch = patch  # type: ignore[method-assign]
+            self.ground.cluster.patch = patch  # type: ignore[method-assign]  # its one door
 
     def tell(self, revision: str, what: str) -> None:
         """Tell the pods of a revision what to be from now on."""

@@ -112,13 +112,13 @@ class Scene:
                 raise Killed
             return done
 
-        self.cluster.patch = fatal  # type: ignore[method-assign]
+        self.cluster.patch = fatal  # type: ignore[method-assign]  # its one door
         try:
             yield
         except Killed:
             return
         finally:
-            self.cluster.patch = patch  # type: ignore[method-assign]
+            self.cluster.patch = patch  # type: ignore[method-assign]  # its one door
 
     def answers(self, requests: int = 50) -> set[str]:
         self.settle()

@@ -32,12 +32,12 @@ def become(told: dict[str, Any]) -> None:
     for tasks in told["tasks"]:
         with open(tasks, "w") as file:  # noqa: PTH123 - pathlib takes 10 ms to import
             file.write("0")
-    with open("/proc/self/stat") as file:  # noqa: PTH123
+    with open("/proc/self/stat") as file:  # noqa: PTH123 - no pathlib: it starts at once
         started = file.read().rpartition(")")[2].split()[19]
     record = {**told, "pid": os.getpid(), "started": started}
-    with open(told["record"] + ".new", "w") as file:  # noqa: PTH123
+    with open(told["record"] + ".new", "w") as file:  # noqa: PTH123 - no pathlib: it starts at once
         json.dump(record, file)
-    os.rename(told["record"] + ".new", told["record"])  # noqa: PTH104
+    os.rename(told["record"] + ".new", told["record"])  # noqa: PTH104 - as above
     log = os.open(told["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     answer = os.dup(1)  # not inherited, so that it is closed by exec
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -89,7 +89,7 @@ def test_a_pod_that_does_not_answer_is_starting_until_its_program_has_ended() ->
         (name,) = pods.pods
         pods.become(name, terminated("Error"))
         assert started.readiness() is Readiness.STARTING  # the cluster is asked once a second
-        started._looked = 0.0  # type: ignore[attr-defined]
+        started._looked = 0.0  # type: ignore[attr-defined]  # the fake clock of one class
         assert started.readiness() is Readiness.FAILED
         assert started.invoke(b"")[0] == 503
 
@@ -256,7 +256,7 @@ def test_its_code_has_no_account_no_capability_and_an_end() -> None:
         "memory": "4Gi",
         "ephemeral-storage": "2Gi",
     }
-    assert {each["mountPath"] for each in container["volumeMounts"]} == {"/tmp", "/dev/shm"}  # noqa: S108
+    assert {each["mountPath"] for each in container["volumeMounts"]} == {"/tmp", "/dev/shm"}  # noqa: S108 - in the pod
     assert all("emptyDir" in volume for volume in spec["volumes"])
 
 

@@ -137,7 +137,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def call(self, do: object) -> None:
         try:
-            do()  # type: ignore[operator]
+            do()  # type: ignore[operator]  # one of several calls
         except LaurelError:
             assert self.touched or self.completing
 

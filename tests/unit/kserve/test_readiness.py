@@ -27,14 +27,14 @@ def silent(scene: Scene) -> str:
     listed = scene.cluster.list
 
     def without_messages(*args: object, **how: str) -> list[Json]:
-        found = listed(*args, **how)  # type: ignore[arg-type]
+        found = listed(*args, **how)  # type: ignore[arg-type]  # passed on
         for pod in found:
             for one in pod.get("status", {}).get("containerStatuses", ()):
                 for state in (one.get("state", {}), one.get("lastState", {})):
                     state.get("terminated", {}).pop("message", None)
         return found
 
-    scene.cluster.list = without_messages  # type: ignore[method-assign, assignment]
+    scene.cluster.list = without_messages  # type: ignore[method-assign, assignment]  # its door
     return revision
 
 
@@ -51,7 +51,7 @@ def test_a_log_that_cannot_be_read_holds_nothing_up(scene: Scene) -> None:
     def away(*_: object, **__: object) -> str:
         raise UnavailableError("read the log", "pod", "the node is away")
 
-    scene.cluster.logs = away  # type: ignore[method-assign]
+    scene.cluster.logs = away  # type: ignore[method-assign]  # its door
     told, why = scene.target.readiness(SERVICE, revision)
     assert told is Readiness.FAILED
     assert why.endswith("its last words: none")

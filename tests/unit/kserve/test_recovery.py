@@ -41,7 +41,7 @@ def seen(
     now = replace(now, created=created, ready=ready, rolled_out=rolled_out, previous=previous)
     if not now.traffic:
         now = replace(now, traffic=(Share(rolled_out, 100),))
-    return Sight(now, *images, **more)  # type: ignore[arg-type]
+    return Sight(now, *images, **more)  # type: ignore[arg-type]  # passed on
 
 
 STATES = {

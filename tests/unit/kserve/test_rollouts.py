@@ -374,10 +374,10 @@ def test_an_edit_while_the_share_is_awaited_is_told(scene: Scene) -> None:
         return done
 
     with scene.fake.held("kserve"):
-        scene.cluster.patch = and_somebody_else  # type: ignore[method-assign]
+        scene.cluster.patch = and_somebody_else  # type: ignore[method-assign]  # its one door
         with pytest.raises(DriftedError, match=r"set to 77 % by hand.*Laurel gave 10 %"):
             scene.target.shift(SERVICE, canary, 10, 2)
-    scene.cluster.patch = patch  # type: ignore[method-assign]
+    scene.cluster.patch = patch  # type: ignore[method-assign]  # its one door
     scene.target.restore(SERVICE, 2)
     assert scene.answers() == {"200 v1"}
 
