@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.acceptance.light_models import LightModel
-from tests.servers.laurel import MODEL, Laurel, install, until
+from tests.servers.laurel import MODEL, Laurel, install
 from tests.servers.mlflow import MlflowServer
 from tests.servers.registries import Registry
+from tests.servers.waiting import until
 
 LIGHT = ("-m", "tests.acceptance.light_laurel", "light")
 REAL = (*LIGHT[:2], "real")

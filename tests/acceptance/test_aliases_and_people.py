@@ -6,7 +6,8 @@ import yaml
 from pipeline.domain.promotion import Kind, Phase, TriggerKind
 from pipeline.domain.references import Alias
 from tests.acceptance.conftest import Registered, Start
-from tests.servers.laurel import SECRET, SERVICE, Laurel, one_at_a_time, until
+from tests.servers.laurel import SECRET, SERVICE, Laurel, one_at_a_time
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 SLOW_CANARY = {"steps": [50], "interval": "60s", "min_samples": 5, "look_every": "50ms"}

@@ -9,9 +9,10 @@ from pipeline.domain.promotion import Phase
 from pipeline.local.processes import Process
 from tests.acceptance.conftest import LIGHT, Registered, Start
 from tests.fakes.local_machine import kill
-from tests.servers.laurel import MODEL, Laurel, install, until
+from tests.servers.laurel import MODEL, Laurel, install
 from tests.servers.mlflow import running_mlflow
 from tests.servers.ports import free_ports
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 SLOW_CANARY = {"steps": [50], "interval": "2s", "min_samples": 5, "look_every": "50ms"}

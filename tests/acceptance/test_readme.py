@@ -12,10 +12,11 @@ import pytest
 
 from pipeline.domain.promotion import Kind, Phase, Promotion
 from tests.architecture.commands import PAGES, ROOT, commands, shown
-from tests.servers.laurel import MODEL, Laurel, until
+from tests.servers.laurel import MODEL, Laurel
 from tests.servers.mlflow import FIXTURES, MlflowServer
 from tests.servers.ports import free_ports
 from tests.servers.unmeasured import unmeasured
+from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.slow]
 REQUEST = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()

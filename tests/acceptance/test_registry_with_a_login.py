@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.domain.promotion import Kind, Phase
 from tests.acceptance.conftest import Registered, Start, docker_login
-from tests.servers.laurel import ROOT, SERVICE, until
+from tests.servers.laurel import ROOT, SERVICE
 from tests.servers.registries import Registry
 from tests.servers.unmeasured import unmeasured
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 

@@ -13,8 +13,9 @@ import pytest
 from pipeline.domain.promotion import Control, ControlKind, Phase, Promotion
 from pipeline.promote import STEPS
 from tests.acceptance.conftest import Registered, Start, laurels, registered
-from tests.servers.laurel import Laurel, Traffic, one_at_a_time, until
+from tests.servers.laurel import Laurel, Traffic, one_at_a_time
 from tests.servers.mlflow import MlflowServer
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("killed")
 FORWARD = tuple(name for name, _ in STEPS if name != "restore")

@@ -23,11 +23,11 @@ from tests.cluster.models import pushing
 from tests.cluster.rollbacks import STATES, Measured, State, by_hand, measured
 from tests.cluster.services import Services
 from tests.cluster.stack.whole import Whole
+from tests.servers.waiting import until
 
 _RESULTS = Path(__file__).with_name("CLUSTER.md")
 _AT_MOST = 1.5
 _KEPT = (0, 120)
-_LOOK = 0.1
 _PATIENCE = 300.0
 STEPS = (10, 25, 50)
 
@@ -178,10 +178,11 @@ def _kept_warm(place: Field) -> str:
 
 
 def _gone(ground: Ground, revision: str) -> float:
-    deadline = time.monotonic() + _PATIENCE
-    while any("deletionTimestamp" not in pod["metadata"] for pod in ground.services.pods(revision)):
-        assert time.monotonic() < deadline, "its pods stay"
-        time.sleep(_LOOK)
+    def gone() -> bool:
+        pods = ground.services.pods(revision)
+        return all("deletionTimestamp" in pod["metadata"] for pod in pods)
+
+    until(gone, "the end of its pods", _PATIENCE)
     return time.monotonic()
 
 

@@ -21,7 +21,8 @@ from tests.cluster.promotions import PATIENCE, Promotions
 from tests.cluster.services import ready, split
 from tests.cluster.stack.api import Object
 from tests.cluster.traffic import Traffic
-from tests.servers.laurel import SERVICE, until
+from tests.servers.laurel import SERVICE
+from tests.servers.waiting import until
 
 MORTAL = ("-m", "tests.cluster.mortal_laurel")
 QUICK = {"steps": [20, 50], "interval": "1s", "min_samples": 10, "look_every": "300ms"}

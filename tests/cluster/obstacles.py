@@ -1,16 +1,15 @@
 """What gets into the way: parts that stop or die, and a cluster that says no."""
 
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.stack.api import Api, Object
 from tests.cluster.stack.parts import Parts
+from tests.servers.waiting import until
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-_LOOK = 0.05
 _PATIENCE = 30.0
 _PROBE = "is-the-policy-known"
 _IS_PROBE = f"object.metadata.name == '{_PROBE}'"
@@ -28,8 +27,7 @@ def stopped(parts: Parts, name: str) -> Iterator[None]:
     """Have a part hang: it answers nobody, and its connections stay open."""
     parts.signal(name, signal.SIGSTOP)
     try:
-        while not hangs(parts, name):  # each of its threads has to hear it
-            time.sleep(_LOOK)
+        until(lambda: hangs(parts, name), "each thread hears it")
         yield
     finally:
         parts.signal(name, signal.SIGCONT)
@@ -98,10 +96,11 @@ def _wait(api: Api, namespace: str, *, refused: bool) -> None:
     """Try to create what every policy of ours refuses, without creating it."""
     path = f"/api/v1/namespaces/{namespace}/configmaps?dryRun=All"
     probe: Object = {"metadata": {"name": _PROBE}}
-    deadline = time.monotonic() + _PATIENCE
-    while (api.call("POST", path, probe)[0] == 422) is not refused:
-        assert time.monotonic() < deadline, "the admission policy is still not known"
-        time.sleep(_LOOK)
+    until(
+        lambda: (api.call("POST", path, probe)[0] == 422) is refused,
+        "the admission policy is known",
+        _PATIENCE,
+    )
 
 
 def quota(api: Api, namespace: str, **hard: str) -> None:

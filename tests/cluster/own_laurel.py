@@ -34,7 +34,7 @@ from tests.cluster.stack.binaries import program
 from tests.cluster.stack.node import NODE
 from tests.cluster.stack.place import kept_folder
 from tests.cluster.stack.whole import Whole
-from tests.servers.laurel import until
+from tests.servers.waiting import until
 
 _NOBODY = 65532
 _HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -23,9 +23,10 @@ from tests.cluster.services import Services
 from tests.cluster.stack.place import Place
 from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import Target, Traffic, steady
-from tests.servers.laurel import ROOT, SERVICE, Laurel, install, until
+from tests.servers.laurel import ROOT, SERVICE, Laurel, install
 from tests.servers.mlflow import MlflowServer
 from tests.servers.unmeasured import unmeasured
+from tests.servers.waiting import until
 
 PATIENCE = 240.0
 PATH = "/invocations"

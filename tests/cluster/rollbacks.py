@@ -15,11 +15,11 @@ from pipeline.kserve.json_patch import Json
 from tests.cluster.grounds import Ground, Sent
 from tests.cluster.services import predictor
 from tests.cluster.traffic import Traffic, steady
+from tests.servers.waiting import until
 
 RATE = 50
 _BEFORE = 50
 _AFTER = 50
-_LOOK = 0.02
 _PATIENCE = 120.0
 _SECONDS_OF_PODS = 6
 
@@ -145,7 +145,4 @@ def _renamed(operation: Json, other: str, name: str) -> Json:
 
 
 def _until(seen: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not seen():
-        assert time.monotonic() < deadline, "it did not come so far"
-        time.sleep(_LOOK)
+    until(seen, "it comes so far", _PATIENCE)

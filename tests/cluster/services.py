@@ -1,6 +1,5 @@
 """InferenceServices as users have them, in one namespace: made, looked at and waited for."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from tests.cluster.stack.api import Api, Object
 from tests.cluster.stack.place import DOMAIN, Place
 from tests.cluster.traffic import Target
+from tests.servers.waiting import until
 
-_LOOK = 0.05
 IMAGE = "/spec/predictor/containers/0/image"
 PERCENT = "/spec/predictor/canaryTrafficPercent"
 
@@ -54,13 +53,12 @@ class Services:
 
     def wait(self, name: str, seen: Callable[[Object], object], patience: float = 90) -> Object:
         """Wait until something is seen in a service; return it as it is then."""
-        deadline = time.monotonic() + patience
-        while True:
+
+        def looked() -> Object | None:
             found = self.read(name)
-            if seen(found):
-                return found
-            assert time.monotonic() < deadline, f"not seen in {found.get('status')}"
-            time.sleep(_LOOK)
+            return found if seen(found) else None
+
+        return until(looked, name, patience, lambda: self.read(name).get("status"))
 
     def pods(self, revision: str) -> list[Object]:
         """Read the pods of a revision."""

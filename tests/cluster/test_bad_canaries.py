@@ -22,8 +22,9 @@ from tests.cluster.services import IMAGE, PERCENT
 from tests.cluster.stack.api import Object
 from tests.cluster.traffic import Traffic
 from tests.cluster.verdicts import Verdict
-from tests.servers.laurel import SERVICE, until
+from tests.servers.laurel import SERVICE
 from tests.servers.registries import Registry
+from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bad_canaries")]
 ENDLESS = {"steps": [25], "interval": "1h", "min_samples": 20, "look_every": "300ms"}

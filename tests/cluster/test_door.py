@@ -1,7 +1,6 @@
 """The door to Kubernetes leads to a real API server as it leads to the fake one."""
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.cluster.people import person
 from tests.cluster.stack.control_plane import ControlPlane
 from tests.cluster.stack.parts import Parts
 from tests.contract.door_scenarios import SCENARIOS, Json, percent, service
+from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("control_plane")]
 
@@ -114,12 +114,12 @@ def _percent(found: Json | None) -> int:
 
 
 def _patiently(do: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def done() -> bool:
         try:
             do()
         except UnavailableError:
-            time.sleep(0.1)
-        else:
-            return
+            return False
+        return True
+
+    until(done, "the API server answers", 60)
     do()

@@ -23,9 +23,9 @@ from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import Target, steady
 from tests.cluster.turns import turn
 from tests.fakes.wheels import write_wheel
-from tests.servers.laurel import until
 from tests.servers.mlflow import MlflowServer, running_mlflow
 from tests.servers.package_index import running_index
+from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("laurel_in_the_cluster")]
 

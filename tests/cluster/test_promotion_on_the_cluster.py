@@ -19,8 +19,9 @@ from tests.cluster.shares import Share, shares
 from tests.cluster.stack.api import Object
 from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import burst
-from tests.servers.laurel import SERVICE, until
+from tests.servers.laurel import SERVICE
 from tests.servers.mlflow import running_mlflow
+from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("promotion_on_the_cluster")]
 Start = Callable[..., Promotions]

@@ -17,11 +17,11 @@ from tests.cluster.services import Services
 from tests.cluster.traffic import burst
 from tests.contract.kubernetes_scenarios import SCENARIOS
 from tests.contract.kubernetes_stage import Scene
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.cluster
 
 _PATIENCE = 120.0
-_LOOK = 0.05
 _KINDS = {
     "revisions": ("serving.knative.dev", "v1", "revisions"),
     "inferenceservices": ("serving.kserve.io", "v1beta1", "inferenceservices"),
@@ -55,10 +55,7 @@ class RealStage:
         return f"{self.services.place.registry}/model@sha256:{'0' * 64}"
 
     def until(self, seen: Callable[[], object]) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while not seen():
-            assert time.monotonic() < deadline, "not seen"
-            time.sleep(_LOOK)
+        until(seen, "what the scenario waits for", _PATIENCE)
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -1,6 +1,5 @@
 """What a platform's Prometheus and its gateway know of a revision's requests."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from tests.cluster.conftest import Model
 from tests.cluster.services import Services
 from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import burst
+from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.smoke]
 
@@ -28,10 +28,7 @@ def asked(cluster: Whole, query: str) -> list[Mapping[str, Any]]:
 
 def eventually(look: Callable[[], object]) -> None:
     """Wait for the next scrapes: Prometheus is told nothing, it comes by."""
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < deadline, "Prometheus has not seen it"
-        time.sleep(0.1)
+    until(look, "Prometheus sees it", PATIENCE)
 
 
 def test_prometheus_counts_the_requests_of_a_revision_by_its_pod(

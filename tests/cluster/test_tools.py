@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.cluster.stack.images import Images, PushError
 from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.place import Place
 from tests.cluster.traffic import Target, burst, steady
+from tests.servers.waiting import until
 
 PODS = ("", "v1", "pods")
 
@@ -122,5 +122,4 @@ def test_a_part_that_hangs_answers_again_after_the_obstacle(
     with stopped(parts, "scheduler"):
         assert hangs(parts, "scheduler")
         assert api.call("GET", "/readyz")[0] == 200
-    while hangs(parts, "scheduler"):
-        time.sleep(0.01)
+    until(lambda: not hangs(parts, "scheduler"), "the scheduler goes on")

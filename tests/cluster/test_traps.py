@@ -6,7 +6,6 @@ on the fake alone; a table says where each of them is.
 """
 
 import http.client
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from tests.cluster.obstacles import denied
 from tests.cluster.services import Services, condition, predictor
 from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import steady
+from tests.servers.waiting import until
 from tests.unit.kserve import test_traps as on_the_fake
 
 pytestmark = pytest.mark.cluster
@@ -47,7 +47,6 @@ FELT = (AssertionError, pytest.fail.Exception, LaurelError)
 _REVISIONS = ("serving.knative.dev", "v1", "revisions")
 _PODS = ("", "v1", "pods")
 _PATIENCE = 90.0
-_LOOK = 0.05
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,7 @@ class Scene:
                 to.getresponse().read()
 
     def until(self, seen: Callable[[], object]) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while not seen():
-            assert time.monotonic() < deadline, self.ground.now().raw.get("status")
-            time.sleep(_LOOK)
+        until(seen, "the scene", _PATIENCE, lambda: self.ground.now().raw.get("status"))
 
     def says(self, kind: str) -> str:
         """Read why a condition is as it is."""

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tests.servers.waiting import until
+
 _PATIENCE = 15.0
-_LOOK = 0.02
 BODY = json.dumps(
     {"id": "1", "inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2]}]}
 )
@@ -91,10 +92,7 @@ class Traffic:
 
     def until(self, seen: Callable[[], object], patience: float = 60.0) -> None:
         """Wait until something is seen in the answers."""
-        deadline = time.monotonic() + patience
-        while not seen():
-            assert time.monotonic() < deadline, f"not seen in {self.counts()}"
-            time.sleep(_LOOK)
+        until(seen, "the answers", patience, self.counts)
 
     def _since(self, since: float) -> list[Answer]:
         return [each for each in tuple(self.answers) if each.at >= since]

@@ -23,7 +23,7 @@ from pipeline.errors import (
     UnavailableError,
 )
 from tests.servers.ftp import PASSWORD, FtpStore, running_ftp
-from tests.servers.laurel import until
+from tests.servers.waiting import until
 
 ROOT = Path(__file__).parents[2]
 LARGE = StoredFile("large", 3 << 20)

@@ -26,9 +26,9 @@ from pipeline.trust.key_file import create_key_file
 from pipeline.trust.keys import PublicKey
 from pipeline.trust.statements import COSIGN_SIGN, SLSA_PROVENANCE
 from tests.servers.container_engines import DockerEngine
-from tests.servers.laurel import until
 from tests.servers.ports import free_ports
 from tests.servers.registries import Registry
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("docker_engine")
 

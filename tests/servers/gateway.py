@@ -8,7 +8,6 @@ import http.client
 import json
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 
 from pipeline.local import front
 from tests.servers.ports import free_ports
+from tests.servers.waiting import until
 
 _PATIENCE = 60.0
 _TIMEOUT = "0.5s"
@@ -75,11 +75,16 @@ class Gateway:
                 stdout=output,
                 stderr=output,
             )
-        deadline = time.monotonic() + _PATIENCE
-        while not self._ready():
-            assert self._process.poll() is None, log.read_text(errors="replace")[-2000:]
-            assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
-            time.sleep(0.02)
+
+        def ready() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, said()
+            return self._ready()
+
+        def said() -> str:
+            return log.read_text(errors="replace")[-2000:]
+
+        until(ready, "Envoy is ready", _PATIENCE, said)
 
     def kill(self) -> None:
         """End it as the kernel would when memory runs out."""

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
@@ -28,31 +27,16 @@ from pipeline.settings.load import load_settings
 from pipeline.trust.key_file import create_key_file
 from tests.servers.ports import free_ports
 from tests.servers.unmeasured import unmeasured
+from tests.servers.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SERVICE, MODEL = "fraud", "fraud-scorer"
 SECRET = "whsec_laurel_acceptance_secret_01"
 _PASSWORD = "password of a test's key"
 _PATIENCE = 120.0
-_LOOK_EVERY = 0.03
 _TOLD = {"name", "phase", "percent", "verdict", "detail", "why", "reason"}
-_Found = TypeVar("_Found")
 Traffic = Counter[tuple[int, str]]
 """How many answers there were, by status (0: none) and body."""
-
-
-def until(
-    condition: Callable[[], _Found | None],
-    what: str,
-    seconds: float = _PATIENCE,
-    say: Callable[[], str] = str,
-) -> _Found:
-    """Wait until something is there, and return it; fail where it does not come."""
-    waiting, deadline = threading.Event(), time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{say()}"
-        waiting.wait(_LOOK_EVERY)
-    return found
 
 
 @dataclass

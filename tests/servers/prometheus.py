@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import yaml
 from tests.servers.certificates import private_certificate
 from tests.servers.debian_packages import unpacked
 from tests.servers.ports import free_ports
+from tests.servers.waiting import until
 
 _PATIENCE = 60.0
 INTERVAL = "200ms"
@@ -127,12 +127,15 @@ class Prometheus:
         scratch.replace(self._file(job))
 
     def _wait(self, log: Path) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while not self._answers():
+        def answers() -> bool:
             assert self._process is not None
-            assert self._process.poll() is None, log.read_text(errors="replace")[-2000:]
-            assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
-            time.sleep(0.02)
+            assert self._process.poll() is None, said()
+            return self._answers()
+
+        def said() -> str:
+            return log.read_text(errors="replace")[-2000:]
+
+        until(answers, "Prometheus answers", _PATIENCE, said)
 
     def _answers(self) -> bool:
         trusted = str(self.ca_file) if self.tls else None

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from tests.servers.waiting import until
+
 _TOP = Path("/sys/fs/cgroup")
-_LOOK = 0.02
 _OURS = "parts"
 
 
@@ -51,11 +51,15 @@ def processes(name: str) -> set[int]:
 
 def end(name: str) -> None:
     """Kill what is in a group, and remove it."""
-    while found := processes(name):
+
+    def empty() -> bool:
+        found = processes(name)
         for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(_LOOK)
+        return not found
+
+    until(empty, f"the end of what is in {name}")
     for top in _hierarchies():
         for folder, _, _ in os.walk(top / name, topdown=False):
             _remove(Path(folder))
@@ -68,11 +72,13 @@ def left(name: str) -> list[Path]:
 
 def _remove(folder: Path) -> None:
     """Remove a group whose processes are dead; the kernel may need a moment to believe it."""
-    while folder.exists():
-        try:
+
+    def gone() -> bool:
+        with suppress(OSError):
             folder.rmdir()
-        except OSError:
-            time.sleep(_LOOK)
+        return not folder.exists()
+
+    until(gone, f"the end of {folder}")
 
 
 def _hierarchies() -> Iterator[Path]:

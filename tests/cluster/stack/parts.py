@@ -9,14 +9,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.servers.waiting import until
+
 _LAUNCH = Path(__file__).with_name("launch.py")
-_LOOK = 0.02
 _SAID = 1500
 
 
@@ -94,9 +94,8 @@ class Parts:
             with suppress(ClusterError, ProcessLookupError):
                 self.signal(name, signal.SIGTERM)
                 self.signal(name, signal.SIGCONT)  # one that was stopped cannot hear
-        deadline = time.monotonic() + patience
-        while any(map(self.alive, names)) and time.monotonic() < deadline:
-            time.sleep(_LOOK)
+        with suppress(AssertionError):  # those that do not end are killed
+            until(lambda: not any(map(self.alive, names)), "their end", patience)
         for name in names:
             self.kill(name)
             (self._records / name).unlink(missing_ok=True)
@@ -105,22 +104,26 @@ class Parts:
         """Kill a process and wait until it is gone; its record stays."""
         with suppress(ClusterError, ProcessLookupError):
             self.signal(name, signal.SIGKILL)
-        while self.alive(name):
-            time.sleep(_LOOK)
+        until(lambda: not self.alive(name), f"the end of {name}")
 
     def wait(
         self, what: str, ready: Callable[[], object], *names: str, patience: float = 180
     ) -> None:
         """Wait for something that processes bring about; fail at once when one of them ends."""
-        deadline = time.monotonic() + patience
-        while not ready():
+
+        def there() -> bool:
+            if ready():
+                return True
             for name in names:
                 if not self.alive(name):
                     raise ClusterError(f"{name} ended: {self.last_words(name)}")
-            if time.monotonic() > deadline:
-                logs = self.folder / "logs"
-                raise ClusterError(f"no {what} after {patience:.0f} s; logs: {logs}")
-            time.sleep(_LOOK)
+            return False
+
+        try:
+            until(there, what, patience)
+        except AssertionError:
+            logs = self.folder / "logs"
+            raise ClusterError(f"no {what} after {patience:.0f} s; logs: {logs}") from None
 
     def log(self, name: str) -> Path:
         """Say where a process writes."""
