@@ -3,7 +3,8 @@
 ``ReconcileFailed`` freezes a service until its spec is corrected: a percent of 101, a reserved
 port, a policy that forbids the pod (testbed.md trap A). ``RevisionFailed`` with "creation failed"
 is a revision that a quota or a policy did not let come into being (trap 7). The same reasons stand
-there for a moment when a webhook is away: those mend themselves.
+there for a moment when a webhook is away, or the API server was and KServe's memory of it is old:
+those mend themselves.
 """
 
 import re
@@ -12,9 +13,10 @@ from pipeline.kserve.inference import Condition, InferenceService
 from pipeline.kserve.pods import one_line
 
 _PASSING = re.compile(
-    r"failed calling webhook|connection refused|deadline exceeded|timed? ?out|EOF|no endpoints|"
-    r"object has been modified|no such host|NotOwned|does not own|context canceled|"
-    r"server is currently unable|try again",
+    r"failed calling webhook|connection (?:refused|reset|lost)|deadline exceeded|timed? ?out|EOF|"
+    r"no endpoints|no such host|no route to host|network is unreachable|broken pipe|GOAWAY|"
+    r"object has been modified|already exists|NotOwned|does not own|context canceled|"
+    r"server is currently unable|too many requests|not yet ready to handle|leader changed|try again",
     re.IGNORECASE,
 )
 _NOT_MADE = "Revision creation failed"
