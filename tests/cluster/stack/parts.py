@@ -161,7 +161,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _started(pid: object) -> str | None:
+    """Tell when a process began; ``None`` where it has ended, with all of its threads.
+
+    The first thread may be gone while another still holds the port that it listened on.
+    """
     with suppress(FileNotFoundError, ProcessLookupError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19] if fields[0] not in "ZX" else None
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        return fields[19] if fields[0] not in "ZX" or threads > 1 else None
     return None
