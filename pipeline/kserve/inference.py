@@ -25,6 +25,8 @@ from pipeline.kserve.json_patch import Json
 from pipeline.kserve.spec import image_of
 
 _STOP = "serving.kserve.io/stop"
+LEFT_ALONE = "serving.kserve.io/disable-auto-update"
+"""What has KServe do nothing about an InferenceService that is ready, also where it was patched."""
 _ALL = 100
 
 
@@ -198,6 +200,14 @@ class InferenceService:
     def stopped(self) -> bool:
         """Tell whether somebody asked KServe to remove all that runs (trap 6)."""
         return self.annotations.get(_STOP, "").lower() == "true"
+
+    @property
+    def left_alone(self) -> bool:
+        """Tell whether somebody asked KServe to leave it as it is, which it does while it is ready.
+
+        Just this word, unlike with :attr:`stopped`.
+        """
+        return self.annotations.get(LEFT_ALONE) == "true" and self.condition("Ready").true
 
     @property
     def routed(self) -> bool:

@@ -12,6 +12,7 @@ from pipeline.domain.plan import Plan
 from pipeline.kserve.adoption import STOP, foreign, preview
 from pipeline.kserve.annotations import annotations_of
 from pipeline.kserve.cluster import Cluster
+from pipeline.kserve.inference import LEFT_ALONE
 from pipeline.kserve.json_patch import Json
 from pipeline.kserve.resources import INFERENCE_SERVICES, REVISIONS
 from pipeline.kserve.rights import RIGHTS, SMOKE_RIGHTS, Right, missing
@@ -92,6 +93,11 @@ def _of_service(isvc: Json, plan: Plan) -> Iterator[str]:
         )
     if str(annotations_of(isvc).get(STOP, "")).lower() == "true":
         yield f"it is stopped: kubectl annotate inferenceservice {where} {STOP}-"
+    if annotations_of(isvc).get(LEFT_ALONE) == "true":
+        yield (
+            "KServe is asked to leave it as it is, so that no change would be carried out: "
+            f"kubectl annotate inferenceservice {where} {LEFT_ALONE}-"
+        )
     if foreign(isvc) is not None:
         taken = preview(isvc, plan)
         if isinstance(taken, Refused):

@@ -9,7 +9,7 @@ those mend themselves.
 
 import re
 
-from pipeline.kserve.inference import Condition, InferenceService
+from pipeline.kserve.inference import LEFT_ALONE, Condition, InferenceService
 from pipeline.kserve.pods import one_line
 
 _PASSING = re.compile(
@@ -30,6 +30,8 @@ def refusal(now: InferenceService) -> str:
 
 def obstacle(now: InferenceService) -> str:
     """Say what stands in the way, if only for a moment; ``""`` where nothing does."""
+    if now.left_alone:
+        return f"KServe leaves it as it is while it has the annotation {LEFT_ALONE}"
     said = refused(now)
     return "" if said is None else one_line(said.message)
 

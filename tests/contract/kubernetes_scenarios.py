@@ -438,6 +438,16 @@ def a_refused_change_of_the_service_changes_nothing(scene: Scene) -> None:
         scene.stays("01*=100", "01 01 01 -", seconds=1)
 
 
+def what_is_not_to_be_updated_ignores_every_change_while_it_is_ready(scene: Scene) -> None:
+    scene.create(scene.stage.image("v1"))
+    alone = "/metadata/annotations/serving.kserve.io~1disable-auto-update"
+    scene.change(None, "same", {"op": "add", "path": alone, "value": "true"})
+    scene.change(scene.stage.image("v2"), 0)
+    scene.stays("01*=100", "01 01 01 -", seconds=3)
+    scene.change(None, "same", {"op": "remove", "path": alone})
+    scene.settles("02*=0 01=100#prev", "02 02 01 -")
+
+
 def a_changed_annotation_is_a_new_revision_unless_the_predictor_says_the_same(
     scene: Scene,
 ) -> None:
@@ -496,6 +506,7 @@ SCENARIOS = [
     what_knative_refuses_freezes_the_service_until_it_is_mended,
     guards_change_all_or_nothing,
     a_refused_change_of_the_service_changes_nothing,
+    what_is_not_to_be_updated_ignores_every_change_while_it_is_ready,
     a_changed_annotation_is_a_new_revision_unless_the_predictor_says_the_same,
     what_is_promoted_away_has_no_pods_after_a_minute_and_gets_them_back,
     a_deleted_service_is_gone_with_all_that_was_made_of_it,

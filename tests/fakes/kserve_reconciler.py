@@ -14,6 +14,7 @@ from tests.fakes.kubernetes_status import ISVC, POD, SERVICE, Json, Refused
 
 FINALIZER = "inferenceservice.finalizers"
 STOP = "serving.kserve.io/stop"
+LEFT_ALONE = "serving.kserve.io/disable-auto-update"
 _TAGS = "serving.kserve.io/enable-tag-routing"
 _MODE = "serving.kserve.io/deploymentMode"
 _ROLLOUT = "serving.knative.dev/rollout-duration"
@@ -44,6 +45,10 @@ def reconcile_isvc(world: World, isvc: Json) -> None:
     status = isvc.setdefault("status", {})
     conditions = Conditions(status, ("PredictorReady", "IngressReady"), world.store.stamp)
     conditions.initialize()
+    if metadata.get("annotations", {}).get(LEFT_ALONE) == "true" and conditions.is_(
+        "Ready", "True"
+    ):
+        return
     mode = metadata.get("annotations", {}).get(_MODE) or status.get("deploymentMode", "Knative")
     status["deploymentMode"] = {"Serverless": "Knative", "RawDeployment": "Standard"}.get(
         mode, mode

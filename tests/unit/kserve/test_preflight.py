@@ -134,6 +134,24 @@ def test_a_stopped_service_is_refused_with_the_command_that_starts_the_pods(
     )
 
 
+def test_a_service_that_kserve_is_to_leave_alone_is_refused_with_the_command_that_ends_that(
+    fake: FakeCluster,
+) -> None:
+    put(fake, ours(**{"serving.kserve.io/disable-auto-update": "true"}))
+    assert said(fake) == (
+        "KServe is asked to leave it as it is, so that no change would be carried out: kubectl "
+        "annotate inferenceservice fraud -n ml serving.kserve.io/disable-auto-update-"
+    )
+
+
+@pytest.mark.parametrize("word", ["false", "True", ""])
+def test_kserve_knows_one_word_only_for_leaving_a_service_alone(
+    fake: FakeCluster, word: str
+) -> None:
+    put(fake, ours(**{"serving.kserve.io/disable-auto-update": word}))
+    assert said(fake) == ""
+
+
 def test_a_service_that_is_going_away_is_waited_for(
     fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

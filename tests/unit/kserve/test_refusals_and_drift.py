@@ -63,6 +63,18 @@ def test_what_kserve_says_while_a_neighbour_is_away_passes(said: str) -> None:
     assert said in obstacle(now)
 
 
+@pytest.mark.parametrize(("moment", "stands"), [("c1-v1-ready", True), ("never-2-failed", False)])
+def test_what_kserve_was_asked_to_leave_alone_it_does_while_it_is_ready(
+    moment: str, *, stands: bool
+) -> None:
+    raw = recorded(moment)["isvc"]
+    left = {"serving.kserve.io/disable-auto-update": "true"}
+    raw["metadata"]["annotations"] = raw["metadata"].get("annotations", {}) | left
+    now = InferenceService.parse(raw)
+    assert refusal(now) == ""
+    assert ("serving.kserve.io/disable-auto-update" in obstacle(now)) is stands
+
+
 def test_what_laurel_wrote_has_not_drifted() -> None:
     assert drift(written(STABLE, None, digest=STABLE)) == ""
     assert drift(written(CANARY, 10, digest=STABLE, canary=CANARY, percent="10")) == ""
