@@ -78,7 +78,7 @@ def test_one_that_a_quota_refuses_says_which(service: Promotions, users: Traffic
     api, namespace = service.services.api, service.services.namespace
     quota(api, namespace, **{"requests.cpu": "1"})
     try:
-        with changed(service, resources=needing("1400m")):
+        with changed(service, resources=needing("1000")):
             found = verdict(service, users, "is over a quota", ("exceeded quota: limit",))
     finally:
         api.delete(f"/api/v1/namespaces/{namespace}/resourcequotas/limit")
@@ -141,7 +141,7 @@ def test_one_that_fits_on_no_node_says_what_the_scheduler_said(
     service: Promotions, users: Traffic
 ) -> None:
     says = ("no node can take its pod", "Insufficient cpu")
-    with changed(service, resources=needing("64")):
+    with changed(service, resources=needing("1000")):
         found = verdict(service, users, "needs more than any node has", says)
     assert found.failed == found.seen == 0
 
