@@ -9,14 +9,15 @@ those mend themselves.
 
 import re
 
-from pipeline.kserve.inference import Condition, InferenceService
+from pipeline.kserve.inference import LEFT_ALONE, Condition, InferenceService
 from pipeline.kserve.pods import one_line
 
 _PASSING = re.compile(
     r"failed calling webhook|connection (?:refused|reset|lost)|deadline exceeded|timed? ?out|EOF|"
-    r"no endpoints|no such host|no route to host|network is unreachable|broken pipe|GOAWAY|try again|"
+    r"no endpoints|no such host|no route to host|network is unreachable|broken pipe|GOAWAY|"
     r"object has been modified|already exists|NotOwned|does not own|context canceled|"
-    r"server is currently unable|too many requests|not yet ready to handle|leader changed",
+    r"server is currently unable|too many requests|not yet ready to handle|leader changed|"
+    r"try again",
     re.IGNORECASE,
 )
 _NOT_MADE = "Revision creation failed"
@@ -30,6 +31,8 @@ def refusal(now: InferenceService) -> str:
 
 def obstacle(now: InferenceService) -> str:
     """Say what stands in the way, if only for a moment; ``""`` where nothing does."""
+    if now.left_alone:
+        return f"KServe leaves it as it is while it has the annotation {LEFT_ALONE}"
     said = refused(now)
     return "" if said is None else one_line(said.message)
 
