@@ -143,7 +143,13 @@ class Reconciler:
         """End a hold as soon as the alias is read on another version (§8.10)."""
         hold = self._ledger.holds.get(plan.service)
         if hold is not None and ends(hold, version):
-            self._ledger.holds.release(plan.service, hold)
+            self._ledger.holds.release(
+                plan.service,
+                hold,
+                actor=f"mlflow:{plan.alias}",
+                at=self._clock.now(),
+                reason=f"@{plan.alias} names version {version} now",
+            )
 
     def _reading(
         self, plan: Plan, version: int | None, deliveries: tuple[AliasDelivery, ...], now: datetime

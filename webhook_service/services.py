@@ -76,10 +76,10 @@ def hold(name: str, asked: AskReason, receiver: ReceiverParts, token: Operator) 
 
 
 @router.delete("/{name}/hold")
-def release(name: str, receiver: ReceiverParts, token: Operator) -> ServiceJson:  # noqa: ARG001 - the role
+def release(name: str, receiver: ReceiverParts, token: Operator) -> ServiceJson:
     """Let automation act on a service again; none held is fine."""
     plan = _known(name, receiver)
-    receiver.ledger.holds.release(name)
+    receiver.ledger.holds.release(name, actor=token.actor, at=receiver.config.now())
     receiver.config.wake()
     return _shown(plan, receiver)
 

@@ -7,6 +7,7 @@ decision is taken here: who may promote what is ``pipeline.domain``'s and the re
 from pipeline.ledger.database import Database
 from pipeline.ledger.deliveries import Deliveries
 from pipeline.ledger.events import Event, Events
+from pipeline.ledger.history import History
 from pipeline.ledger.promotions import Controls, Page, Promotions
 from pipeline.ledger.rows import moment, new_id, stamp
 from pipeline.ledger.services import Holds, Sightings, States
@@ -32,6 +33,7 @@ class Ledger:
         self.promotions = Promotions(self.database)
         self.controls = Controls(self.database)
         self.events = Events(self.database)
+        self.history = History(self.database)
         self.holds = Holds(self.database)
         self.states = States(self.database)
         self.sightings = Sightings(self.database)

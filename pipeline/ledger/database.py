@@ -42,7 +42,7 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema to the newest version; nothing to do is fine."""
         with _translated(), self._writer.begin() as connection:
-            config = _alembic()
+            config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -50,7 +50,7 @@ class Database:
         """Tell whether the schema is the one this code was written for."""
         with self.read() as connection:
             have = MigrationContext.configure(connection).get_current_revision()
-        return have == ScriptDirectory.from_config(_alembic()).get_current_head()
+        return have == ScriptDirectory.from_config(alembic_config()).get_current_head()
 
     def close(self) -> None:
         """Give every connection back."""
@@ -101,7 +101,8 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
-def _alembic() -> Config:
+def alembic_config() -> Config:
+    """Tell Alembic where the migrations are."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")

@@ -1,4 +1,7 @@
-"""The append-only story of each promotion: steps, looks, warnings, in the order they happened."""
+"""The append-only story of each promotion: steps, looks, warnings, in the order they happened.
+
+It is the part of its service's history (:mod:`pipeline.ledger.history`) that is about it.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline.errors import NotFoundError
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
-from pipeline.ledger.rows import stamp
+from pipeline.ledger.history import tell
 
 _table = schema.events
 
@@ -31,10 +35,20 @@ class Events:
         self._database = database
 
     def append(self, promotion: str, at: datetime, kind: str, data: dict[str, Any]) -> None:
-        """Add an event."""
-        row = {"promotion": promotion, "at": stamp(at), "kind": kind, "data": data}
+        """Add an event to a promotion's story, and to its service's history.
+
+        Raises
+        ------
+        NotFoundError
+            Where no such promotion is known.
+
+        """
+        of = sa.select(schema.promotions.c.service).where(schema.promotions.c.id == promotion)
         with self._database.write() as connection:
-            connection.execute(sa.insert(_table).values(row))
+            service = connection.execute(of).scalar()
+            if service is None:
+                raise NotFoundError("record an event", promotion, "no such promotion is known")
+            tell(connection, service, at, kind, data, promotion)
 
     def of(self, promotion: str, *, kind: str | None = None, after: int = 0) -> list[Event]:
         """List a promotion's events after event ``after``, oldest first."""

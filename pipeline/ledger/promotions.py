@@ -11,6 +11,7 @@ from pipeline.errors import NotFoundError
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
 from pipeline.ledger.rows import changed_columns, promotion_of, promotion_row, stamp
+from pipeline.ledger.story import tell_accepted, tell_controlled, tell_ended
 
 _table = schema.promotions
 _OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
@@ -108,7 +109,10 @@ class Promotions:
             return {str(phase): int(count) for phase, count in connection.execute(query)}
 
     def change(self, promotion: str, **fields: Any) -> Promotion:  # noqa: ANN401 - any column
-        """Change fields of a promotion that has not ended; an ended one stays as it is."""
+        """Change fields of a promotion that has not ended; an ended one stays as it is.
+
+        That it ended is told in its service's history.
+        """
         with self._database.write() as connection:
             before = _one(connection, promotion)
             if before is None:
@@ -118,8 +122,10 @@ class Promotions:
             connection.execute(
                 sa.update(_table).where(_table.c.id == promotion).values(changed_columns(fields))
             )
-            after = _one(connection, promotion)
-        return after or before
+            after = _one(connection, promotion) or before
+            if after.phase.ended:
+                tell_ended(connection, after)
+        return after
 
     def untold(self, limit: int = 100) -> list[Promotion]:
         """List ended promotions whose outcome MLflow has not been told yet, oldest first."""
@@ -155,9 +161,19 @@ class Controls:
         self._database = database
 
     def add(self, promotion: str, control: Control) -> None:
-        """Record a decision."""
+        """Record a decision.
+
+        Raises
+        ------
+        NotFoundError
+            Where no such promotion is known.
+
+        """
         with self._database.write() as connection:
-            connection.execute(sa.insert(schema.controls).values(_control(promotion, control)))
+            found = _one(connection, promotion)
+            if found is None:
+                raise NotFoundError("record a decision", promotion, "no such promotion is known")
+            _decide(connection, found, control)
 
     def first(self, promotion: str) -> Control | None:
         """Read the decision that was made first about a promotion."""
@@ -183,6 +199,9 @@ def _accept(connection: sa.Connection, draft: Promotion) -> Promotion:
         return known
     accepted = replace(draft, sequence=_next_sequence(connection, draft.service))
     connection.execute(sa.insert(_table).values(promotion_row(accepted)))
+    tell_accepted(connection, accepted)
+    if accepted.phase.ended:
+        tell_ended(connection, accepted)
     _supersede(connection, accepted)
     return accepted
 
@@ -200,7 +219,7 @@ def _next_sequence(connection: sa.Connection, service: str) -> int:
 
 
 def _supersede(connection: sa.Connection, newest: Promotion) -> None:
-    older = sa.select(_table.c.id).where(
+    older = sa.select(_table).where(
         _table.c.service == newest.service,
         _table.c.sequence < newest.sequence,
         _table.c.phase.in_(_OPEN),
@@ -211,9 +230,13 @@ def _supersede(connection: sa.Connection, newest: Promotion) -> None:
         f"promotion {newest.id} of {newest.model} is newer",
         newest.created_at,
     )
-    rows = [_control(promotion, control) for promotion in connection.execute(older).scalars()]
-    if rows:
-        connection.execute(sa.insert(schema.controls), rows)
+    for row in connection.execute(older.order_by(_table.c.sequence)).mappings().all():
+        _decide(connection, promotion_of(row), control)
+
+
+def _decide(connection: sa.Connection, promotion: Promotion, control: Control) -> None:
+    connection.execute(sa.insert(schema.controls).values(_control(promotion.id, control)))
+    tell_controlled(connection, promotion, control)
 
 
 def _control(promotion: str, control: Control) -> dict[str, Any]:

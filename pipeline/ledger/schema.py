@@ -77,10 +77,15 @@ events = sa.Table(
         primary_key=True,
         autoincrement=True,
     ),
-    sa.Column("promotion", sa.Text, sa.ForeignKey("promotions.id"), nullable=False),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("promotion", sa.Text, sa.ForeignKey("promotions.id")),
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.UniqueConstraint("service", "number"),
     sa.Index(None, "promotion", "id"),
 )
 

@@ -11,6 +11,7 @@ from pipeline.domain.serving import Hold, ServiceState
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
 from pipeline.ledger.rows import stamp
+from pipeline.ledger.story import tell_held, tell_released
 
 _STATE = TypeAdapter(ServiceState)
 
@@ -75,6 +76,7 @@ class Holds:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["service"], set_=values)
             )
+            tell_held(connection, service, hold)
 
     def remember(self, service: str, hold: Hold) -> None:
         """Add to a hold which version the alias named, unless somebody changed the hold since."""
@@ -82,12 +84,21 @@ class Holds:
         with self._database.write() as connection:
             connection.execute(change.where(*_same(service, hold)))
 
-    def release(self, service: str, hold: Hold | None = None) -> None:
+    def release(
+        self,
+        service: str,
+        hold: Hold | None = None,
+        *,
+        actor: str,
+        at: datetime,
+        reason: str = "",
+    ) -> None:
         """End a hold, or this one only if it is still the one; none there is fine."""
         table = schema.holds
         which = (table.c.service == service,) if hold is None else _same(service, hold)
         with self._database.write() as connection:
-            connection.execute(sa.delete(table).where(*which))
+            if connection.execute(sa.delete(table).where(*which)).rowcount:
+                tell_released(connection, service, at, actor, reason)
 
     def unread(self) -> dict[str, datetime]:
         """List the services that are held, since when, and for which no alias was read yet."""

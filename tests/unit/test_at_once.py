@@ -47,7 +47,8 @@ def test_an_image_is_made_verified_and_remembered_and_nothing_else_happens(promp
         *("verify", "remember"),
     ]
     assert prompt.scene.target.services == {}
-    assert prompt.scene.ledger.events.of(prompt.scene.promotions[0].id) == []
+    (accepted,) = prompt.scene.ledger.events.of(prompt.scene.promotions[0].id)
+    assert accepted.kind == "accepted"
 
 
 def test_the_same_version_again_is_its_image(prompt: Prompt) -> None:

@@ -57,7 +57,7 @@ def test_the_ledgers_hold_is_written_on_the_service_and_taken_off_with_it(one: S
     one.ledger.holds.set(SERVICE, held)
     keeper(one).look(SERVICE)
     assert one.target.observe(SERVICE).hold == held
-    one.ledger.holds.release(SERVICE)
+    one.ledger.holds.release(SERVICE, actor="ada", at=one.clock.now())
     keeper(one).look(SERVICE)
     assert one.target.observe(SERVICE).hold is None
 
@@ -109,7 +109,7 @@ def test_a_hold_that_was_taken_over_and_released_does_not_come_back(
 ) -> None:
     one.target.hold(SERVICE, hold(one))
     keeper(lost).look(SERVICE)
-    lost.ledger.holds.release(SERVICE)
+    lost.ledger.holds.release(SERVICE, actor="ada", at=lost.clock.now())
     keeper(lost).look(SERVICE)
     keeper(lost).look(SERVICE)
     assert lost.ledger.holds.get(SERVICE) is None

@@ -385,7 +385,7 @@ def test_a_hold_that_is_released_while_the_alias_is_read_does_not_come_back(
     remember = one.ledger.holds.remember
 
     def too_late(service: str, hold: Hold) -> None:
-        one.ledger.holds.release(service)
+        one.ledger.holds.release(service, actor="ada", at=one.clock.now())
         remember(service, hold)
 
     monkeypatch.setattr(one.ledger.holds, "remember", too_late)

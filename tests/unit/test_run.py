@@ -59,7 +59,8 @@ def test_a_step_is_done_once_per_attempt_and_told(one: Scene) -> None:
     assert run_of(one, checkpoints).step(asked.step) == RESOLVED
     assert run_of(one, checkpoints).step(asked.step) == RESOLVED
     assert asked.times == 1
-    events = one.ledger.events.of(one.promotions[0].id)
+    accepted, *events = one.ledger.events.of(one.promotions[0].id)
+    assert accepted.kind == "accepted"
     assert [(e.kind, e.data["name"]) for e in events] == [
         ("step_started", "step"),
         ("step_ended", "step"),

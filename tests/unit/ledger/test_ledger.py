@@ -180,7 +180,8 @@ def test_events_are_told_in_order_and_from_where_one_stopped_reading(ledger: Led
     made = ledger.promotions.accept(draft())
     for n in range(3):
         ledger.events.append(made.id, NOW, "look" if n else "step", {"n": n})
-    events = ledger.events.of(made.id)
+    accepted, *events = ledger.events.of(made.id)
+    assert accepted.kind == "accepted"
     assert [e.data["n"] for e in events] == [0, 1, 2]
     assert [e.data["n"] for e in ledger.events.of(made.id, kind="look", after=events[1].id)] == [2]
 
@@ -198,8 +199,8 @@ def test_a_hold_stays_until_it_is_released(ledger: Ledger) -> None:
     ledger.holds.set("fraud", Hold("ada", "rollback", NOW, 3))
     ledger.holds.set("fraud", Hold("bob", "investigating", NOW, None))
     assert ledger.holds.get("fraud") == Hold("bob", "investigating", NOW, None)
-    ledger.holds.release("fraud")
-    ledger.holds.release("fraud")
+    ledger.holds.release("fraud", actor="ada", at=NOW)
+    ledger.holds.release("fraud", actor="ada", at=NOW)
     assert ledger.holds.get("fraud") is None
 
 

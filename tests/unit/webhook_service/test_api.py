@@ -301,7 +301,7 @@ def test_a_promotion_tells_its_steps_and_its_canary(client: Client, ledger: Ledg
         "at": "2026-11-20T18:00:00Z",
     }
     events = client.call("GET", f"/promotions/{made.id}/events", token=BOB).json()["items"]
-    assert [e["kind"] for e in events[:2]] == ["step_started", "step_started"]
+    assert [e["kind"] for e in events[:2]] == ["accepted", "step_started"]
     assert events[-1]["data"] == {"reason": "the example had no values"}
     assert all("state" not in event["data"] for event in events)
     after = client.call("GET", f"/promotions/{made.id}/events?after={events[-2]['id']}", token=BOB)
@@ -376,7 +376,7 @@ def test_a_rollback_that_is_retried_holds_its_service_again(client: Client, ledg
     promoted(ledger, 2, before=1)
     first = roll_back(client).json()["id"]
     ledger.promotions.change(first, phase=Phase.ERRORED)
-    ledger.holds.release("fraud")
+    ledger.holds.release("fraud", actor="ada", at=NOW)
     answer = client.call("POST", f"/promotions/{first}/retry", token=ADA)
     assert answer.json()["target"] == str(image(1))
     assert ledger.holds.get("fraud") == Hold("ada", "rollback", NOW, None)
