@@ -166,17 +166,25 @@ class Run:
         return None
 
     def insist(self, what: str, do: Callable[[], T]) -> T:
-        """Do what must be done however long it takes: putting traffic back (interfaces §8.12)."""
+        """Do what must be done however long it takes: putting traffic back (interfaces §8.12).
+
+        The story says each time why it could not be done, and the promotion what it waits for.
+        """
         wait = _FIRST_WAIT
         while True:
             try:
-                return do()
+                done = do()
             except Exception as error:  # noqa: BLE001 - whatever it is, traffic must go back
                 _log.exception("%s failed, trying again", what)
                 with suppress(LaurelError):  # the ledger may be what is away
                     self.record.note("retry", {"name": what, "why": str(error)})
+                    self.record.waiting(f"a way to {what}: {error}")
                 self._clock.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
+            else:
+                with suppress(LaurelError):
+                    self.record.waiting(None)
+                return done
 
     def _recorded(self, name: str, do: Callable[[], T | Refused | Stopped]) -> T:
         recorded = self._checkpoints.step(name, lambda: to_json(self._attempt(name, do)))

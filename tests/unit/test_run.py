@@ -253,3 +253,23 @@ def test_a_promotion_by_hand_asks_no_alias(one: Scene) -> None:
     one.models.away = True
     run_of(one).confirm(one.models)
     assert one.clock.elapsed == 0
+
+
+def test_what_must_be_done_is_tried_until_it_is_done_and_says_why_it_waits(one: Scene) -> None:
+    full = UnavailableError("give stable everything back", "fraud", "no node can take its pod")
+    run, told = run_of(one), []
+
+    def back() -> str:
+        told.append(run.promotion.waiting and run.promotion.waiting.for_)
+        if len(told) <= 2:
+            raise full
+        if len(told) == 3:
+            raise RuntimeError
+        return "done"
+
+    assert run.insist("put traffic back", back) == "done"
+    assert told[0] is None
+    assert told[1] == told[2] == f"a way to put traffic back: {full}"
+    assert run.promotion.waiting is None
+    noted = one.ledger.events.of(one.promotions[0].id, kind="retry")
+    assert [event.data["why"] for event in noted] == [str(full), str(full), ""]
