@@ -7,6 +7,7 @@ done while a promotion acts: it meets the edit itself, ends, and gives stable ev
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from pipeline.domain.evidence import Refused, VerifiedImage
 from pipeline.domain.plan import Plan
@@ -133,7 +134,13 @@ class Mender:
         accepted = self._ledger.promotions.accept(draft)
         attest_deployment(
             found,
-            deployment=Deployment(plan.service, accepted.sequence, accepted.kind),
+            deployment=Deployment(
+                plan.service,
+                accepted.sequence,
+                accepted.kind,
+                history=self._ledger.history.head(plan.service),
+            ),
+            knows=partial(self._ledger.history.was_at, plan.service),
             registry=self._tools.images,
             signer=self._tools.signer,
             policy=self._tools.policy,

@@ -192,7 +192,13 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
     run.fresh(
         attest_deployment,
         verified,
-        deployment=Deployment(promotion.service, promotion.sequence, promotion.kind),
+        deployment=Deployment(
+            promotion.service,
+            promotion.sequence,
+            promotion.kind,
+            history=run.record.history_so_far(),
+        ),
+        knows=run.record.history_was_at,
         registry=tools.images,
         signer=tools.signer,
         policy=tools.policy,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from pipeline.domain.chain import Head
 from pipeline.domain.evidence import ResolvedModel, VerifiedImage
 from pipeline.domain.plan import OnReturn
 from pipeline.domain.promotion import Control, Promotion, TriggerKind, Waiting
@@ -85,6 +86,14 @@ class Record:
     def notes(self, kind: str) -> list[dict[str, Any]]:
         """Read earlier events of one kind, oldest first."""
         return [event.data for event in self._ledger.events.of(self.promotion.id, kind=kind)]
+
+    def history_so_far(self) -> Head:
+        """Read the head of the service's history."""
+        return self._ledger.history.head(self.promotion.service)
+
+    def history_was_at(self, head: Head) -> bool:
+        """Tell whether the service's history ever had this head."""
+        return self._ledger.history.was_at(self.promotion.service, head)
 
     def control(self) -> Control | None:
         """Read the decision that ends this promotion early, if one was made."""

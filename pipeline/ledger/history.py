@@ -53,6 +53,13 @@ class History:
         with self._database.read() as connection:
             return _head(connection, service)
 
+    def was_at(self, service: str, head: Head) -> bool:
+        """Tell whether a service's history ever had this head."""
+        if not head.number:
+            return head == beginning(service)
+        found = self.entries(service, after=head.number - 1, limit=1)
+        return [each.head for each in found] == [head]
+
     def entries(
         self,
         service: str,

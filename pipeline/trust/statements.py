@@ -1,7 +1,8 @@
 """In-toto statements: one sentence about one image, in the bytes that are signed.
 
 ``sign/v1`` says "released" (cosign's own words), provenance says how it was made
-(:mod:`pipeline.trust.provenance`), and a deployment says where it was sent, and in which order.
+(:mod:`pipeline.trust.provenance`), and a deployment says where it was sent, in which order, and
+how long the service's history was then.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from pipeline.domain.chain import Head
 from pipeline.domain.evidence import Refused
 from pipeline.domain.promotion import Kind
 from pipeline.domain.references import Digest
@@ -51,13 +53,15 @@ class Deployment:
 
     A serving target compares ``sequence`` with the highest it has seen, so that an old signed
     image cannot be passed off as the current one (interfaces §8.18). ``environment`` is left out
-    where Laurel serves only one.
+    where Laurel serves only one. ``history`` is the head of the service's history at that moment:
+    whoever rewrites or cuts off what came before it must also forge this statement.
     """
 
     service: str
     sequence: int
     kind: Kind
     environment: str | None = None
+    history: Head | None = None
 
     def statement(self, image: Digest) -> Statement:
         """Say it about ``image``."""
@@ -69,6 +73,8 @@ class Deployment:
         }
         if self.environment is not None:
             predicate["environment"] = self.environment
+        if self.history is not None:
+            predicate["history"] = {"number": self.history.number, "hash": self.history.hash}
         return Statement(image, DEPLOYMENT, predicate)
 
 
@@ -83,6 +89,34 @@ def read_statement(payload: bytes) -> Statement | Refused:
     except ValidationError as error:
         return Refused(f"the statement is not one of in-toto's about one image ({mismatch(error)})")
     return Statement(read.subject[0].digest.digest, read.predicate_type, read.predicate)
+
+
+def read_deployment(statement: Statement) -> Deployment | Refused:
+    """Read what a deployment statement says."""
+    if statement.predicate_type != DEPLOYMENT:
+        return Refused(f"it states {statement.predicate_type}, not a deployment")
+    try:
+        read = _Deployment.model_validate(statement.predicate)
+    except ValidationError as error:
+        return Refused(f"its deployment is not as Laurel states one ({mismatch(error)})")
+    if read.digest != statement.subject.value:
+        return Refused("it states the deployment of another image than it is about")
+    history = None if read.history is None else Head(read.history.number, read.history.hash)
+    return Deployment(read.service, read.sequence, Kind(read.kind), read.environment, history)
+
+
+class _Head(Exact):
+    number: Annotated[int, Field(ge=0)]
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z")]
+
+
+class _Deployment(Exact):
+    service: str
+    sequence: Annotated[int, Field(ge=1)]
+    digest: str
+    kind: Literal["promotion", "rollback"]
+    environment: str | None = None
+    history: _Head | None = None
 
 
 class _Subject(Exact):

@@ -137,6 +137,19 @@ def test_a_history_is_read_in_parts(ledger: Ledger, monkeypatch: pytest.MonkeyPa
     assert list(ledger.history.export("fraud", after=12)) == []
 
 
+def test_a_history_knows_every_head_that_it_had(ledger: Ledger) -> None:
+    beginning = ledger.history.head("fraud")
+    assert ledger.history.was_at("fraud", beginning)
+    ledger.promotions.accept(draft())
+    first = ledger.history.head("fraud")
+    ledger.promotions.accept(draft())
+    for head in (beginning, first, ledger.history.head("fraud")):
+        assert ledger.history.was_at("fraud", head)
+    assert not ledger.history.was_at("fraud", Head(1, "0" * 64))
+    assert not ledger.history.was_at("fraud", Head(9, first.hash))
+    assert not ledger.history.was_at("churn", beginning)
+
+
 def test_a_history_has_one_order_when_many_write_at_once(ledger: Ledger) -> None:
     made = {service: ledger.promotions.accept(draft(service=service)) for service in SERVICES}
 

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.layout_registry import LayoutRegistry
+from pipeline.domain.chain import Head
 from pipeline.domain.evidence import Refused, SignedImage, SmokedImage, VerifiedImage
 from pipeline.domain.oci import IMAGE_MANIFEST, Descriptor
 from pipeline.domain.policy import TrustPolicy
@@ -272,15 +273,27 @@ def test_each_promotion_and_rollback_states_its_deployment_once(
     signed = release(smoked, registry, signer)
     verified = verify(signed, registry=registry, policy=policy)
     assert isinstance(verified, VerifiedImage)
-    first, second = Deployment("fraud", 1, Kind.PROMOTION), Deployment("fraud", 3, Kind.ROLLBACK)
-    referrers = [
-        attest_deployment(
-            verified, deployment=deployment, registry=registry, signer=signer, policy=policy
+    head, later = Head(7, "a" * 64), Head(9, "b" * 64)
+    first = Deployment("fraud", 1, Kind.PROMOTION, history=head)
+    resumed = replace(first, history=later)  # after a crash: events were added
+    second = Deployment("fraud", 3, Kind.ROLLBACK, history=later)
+
+    def referrer(deployment: Deployment, *known: Head) -> Digest:
+        return attest_deployment(
+            verified,
+            deployment=deployment,
+            knows=lambda head: head in known,
+            registry=registry,
+            signer=signer,
+            policy=policy,
         )
-        for deployment in (first, first, second)
-    ]
-    assert referrers[0] == referrers[1] != referrers[2]
+
+    stated = referrer(first, head)
+    assert referrer(first, head) == referrer(resumed, head, later) == stated
+    assert referrer(second, head, later) != stated
     assert statements(smoked, registry).count(DEPLOYMENT) == 2
+    assert referrer(resumed) != stated  # another ledger's, which was lost
+    assert statements(smoked, registry).count(DEPLOYMENT) == 3
     assert verify(signed, registry=registry, policy=policy) == verified
 
 

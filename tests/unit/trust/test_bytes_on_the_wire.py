@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.domain.chain import Head
 from pipeline.domain.evidence import Refused
 from pipeline.domain.promotion import Kind
 from pipeline.domain.references import Digest
@@ -24,7 +25,13 @@ from pipeline.trust.dsse import IN_TOTO, Envelope, pae
 from pipeline.trust.keys import PrivateKey
 from pipeline.trust.provenance import Invocation, Provenance, read_provenance
 from pipeline.trust.shapes import MAX_DOCUMENT
-from pipeline.trust.statements import Deployment, Statement, read_statement, signature_statement
+from pipeline.trust.statements import (
+    Deployment,
+    Statement,
+    read_deployment,
+    read_statement,
+    signature_statement,
+)
 
 IMAGE = Digest("sha256:" + "ab" * 32)
 KEY = PrivateKey.of(ec.derive_private_key(20260105, ec.SECP256R1()))
@@ -72,6 +79,50 @@ def test_a_deployment_states_service_sequence_digest_and_kind() -> None:
 def test_a_deployment_names_its_environment_where_there_are_several() -> None:
     deployment = Deployment("fraud", 1, Kind.PROMOTION, environment="prod")
     assert deployment.statement(IMAGE).predicate["environment"] == "prod"
+
+
+def test_a_deployment_states_how_far_its_history_had_come() -> None:
+    deployment = Deployment("fraud", 1, Kind.PROMOTION, history=Head(57, "cd" * 32))
+    statement = deployment.statement(IMAGE)
+    assert statement.predicate["history"] == {"number": 57, "hash": "cd" * 32}
+    assert read_deployment(statement) == deployment
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        Deployment("fraud", 412, Kind.ROLLBACK),
+        Deployment("fraud", 1, Kind.PROMOTION, environment="prod"),
+    ],
+)
+def test_a_deployment_is_read_as_it_was_stated(deployment: Deployment) -> None:
+    assert read_deployment(deployment.statement(IMAGE)) == deployment
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"sequence": 0}, "sequence"),
+        ({"kind": "sabotage"}, "kind"),
+        ({"digest": "sha256:" + "00" * 32}, "another image"),
+        ({"history": {"number": -1, "hash": "cd" * 32}}, "history.number"),
+        ({"history": {"number": 1, "hash": "short"}}, "history.hash"),
+        ({"extra": 1}, "extra"),
+    ],
+)
+def test_a_deployment_that_laurel_would_not_state_is_not_read(
+    change: dict[str, object], why: str
+) -> None:
+    statement = Deployment("fraud", 1, Kind.PROMOTION).statement(IMAGE)
+    refused = read_deployment(replace(statement, predicate=statement.predicate | change))
+    assert isinstance(refused, Refused)
+    assert why in refused.reason
+
+
+def test_only_a_deployment_is_read_as_one() -> None:
+    refused = read_deployment(signature_statement(IMAGE))
+    assert isinstance(refused, Refused)
+    assert "cosign/sign" in refused.reason
 
 
 def test_provenance_has_the_fields_of_slsa_v1() -> None:
