@@ -29,8 +29,8 @@ dev: .venv/.ready ## make the environment in .venv/
 	@touch $@
 
 lock: ## resolve both locks anew: the environment's, and that of Laurel's own image
-	$(LOCK) --extra demo --extra docker --extra kserve --extra s3 --group dev pyproject.toml -o tests/requirements.lock
-	$(LOCK) --extra docker --extra kserve --extra s3 pyproject.toml -o dockerfiles/laurel.lock
+	$(LOCK) --extra demo --extra docker --extra kserve --extra notify --extra s3 --group dev pyproject.toml -o tests/requirements.lock
+	$(LOCK) --extra docker --extra kserve --extra notify --extra s3 pyproject.toml -o dockerfiles/laurel.lock
 	echo 'setuptools>=77' | $(LOCK) - -o dockerfiles/build.lock
 
 fmt: dev ## format
