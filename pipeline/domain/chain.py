@@ -6,8 +6,7 @@ another head; the signed deployment statements (:mod:`pipeline.trust.statements`
 """
 
 import hashlib
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import rfc8785
 
 _BEGINNING = "laurel history v1\n"
 _EXACT = 2**53 - 1
-"""The largest whole number that RFC 8785 writes: above it not every reader has each of them."""
+"""The largest whole number that every reader of JSON has exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,16 @@ def verify_chain(entries: Iterable[Entry], service: str) -> Head | BrokenAt:
     return head
 
 
+def contradiction(stated: Head, hashes: Sequence[str], service: str) -> str:
+    """Say why a head that was stated is none of a history, by its hashes; empty where it is one."""
+    if stated.number > len(hashes):
+        return f"entry {stated.number} is not there: the history ends with entry {len(hashes)}"
+    past = hashes[stated.number - 1] if stated.number else beginning(service).hash
+    if past != stated.hash:
+        return f"entry {stated.number} is another: it, or one before it, was replaced"
+    return ""
+
+
 def _not_next(entry: Entry, head: Head, service: str) -> str:
     """Say why an entry does not follow a head; empty where it does."""
     wanted = head.number + 1
@@ -135,9 +144,7 @@ def _writable(value: Any) -> Any:  # noqa: ANN401 - JSON
             return {_writable(str(key)): _writable(item) for key, item in value.items()}
         case list() | tuple():
             return [_writable(item) for item in value]
-        case int() if not -_EXACT <= value <= _EXACT:
-            return str(value)
-        case float() if not math.isfinite(value):
+        case int() | float() if not -_EXACT <= value <= _EXACT:  # nor is NaN
             return str(value)
         case _:
             return value

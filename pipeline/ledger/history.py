@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.domain.chain import Entry, Head, beginning, following
+from pipeline.domain.history import FATEFUL, FATEFUL_STEPS, STEP_ENDED
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
 from pipeline.ledger.rows import stamp
@@ -78,6 +79,18 @@ class History:
         query = sa.select(*_COLUMNS).where(*clauses).order_by(_table.c.number).limit(limit)
         with self._database.read() as connection:
             return [Entry(**row) for row in connection.execute(query).mappings()]
+
+    def fate(self, service: str) -> list[Entry]:
+        """List what tells what served, and why: not every look and step."""
+        step = _table.c.data["name"].as_string()
+        fateful = sa.or_(
+            _table.c.kind.in_(FATEFUL),
+            sa.and_(_table.c.kind == STEP_ENDED, step.in_(FATEFUL_STEPS)),
+        )
+        query = sa.select(*_COLUMNS).where(_table.c.service == service, fateful)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_table.c.number)).mappings()
+            return [Entry(**row) for row in rows]
 
     def export(self, service: str, *, after: int = 0, limit: int | None = None) -> Iterator[Entry]:
         """Read a history page by page: it may be larger than memory, and grows meanwhile."""

@@ -15,6 +15,7 @@ from pipeline.domain.chain import (
     Entry,
     Head,
     beginning,
+    contradiction,
     fingerprint,
     following,
     seal,
@@ -117,6 +118,20 @@ def test_a_cut_off_tail_has_another_head(entries: list[Entry], length: int) -> N
     assert (head == whole) == (len(cut) == len(entries))
 
 
+@given(HISTORIES, HISTORIES, st.integers(0, 8))
+def test_a_stated_head_finds_cut_off_tails_and_histories_told_anew(
+    entries: list[Entry], others: list[Entry], length: int
+) -> None:
+    hashes = [entry.hash for entry in entries]
+    for head in (beginning("fraud"), *(entry.head for entry in entries)):
+        assert contradiction(head, hashes, "fraud") == ""
+        cut = contradiction(head, hashes[:length], "fraud")
+        assert bool(cut) == (head.number > length)
+        anew = contradiction(head, [entry.hash for entry in others], "fraud")
+        assert bool(anew) == (head.number > 0 and head not in [other.head for other in others])
+    assert "is another" in contradiction(Head(0, "0" * 64), hashes, "fraud")
+
+
 def test_a_history_is_of_its_service() -> None:
     assert verify_chain(THREE, "churn") == BrokenAt(1, "entry 1 is of the service fraud")
     theirs = chained([(None, "a", {})], "churn")
@@ -155,10 +170,10 @@ def test_an_entry_too_deep_to_be_written_is_found() -> None:
 
 def test_an_entrys_hash_is_that_of_its_rfc_8785_json() -> None:
     head = beginning("fraud")
-    data = {"€": "\u20ac\n", "n": 1e21, "m": 100.0, "z": [None, True]}
+    data = {"€": "\u20ac\n", "n": 1e-7, "m": 100.0, "z": [None, True]}
     entry = following(head, service="fraud", promotion=None, at="2026-11-21", kind="k", data=data)
     written = (
-        '{"at":"2026-11-21","data":{"m":100,"n":1e+21,"z":[null,true],"€":"€\\n"},"kind":"k",'
+        '{"at":"2026-11-21","data":{"m":100,"n":1e-7,"z":[null,true],"€":"€\\n"},"kind":"k",'
         f'"number":1,"previous":"{head.hash}","promotion":null,"service":"fraud"}}'
     )
     assert entry.hash == hashlib.sha256(written.encode()).hexdigest()
