@@ -1,7 +1,6 @@
 """Services kept by Laurel's target alone, without a worker: small models, quickly promoted.
 
-What a promotion's steps do to a cluster is done here in the same order, so that a test can look at
-each moment of it, and count each call.
+A test can look at each moment of a promotion, and count each call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +13,13 @@ from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
 from pipeline.domain.pods import PodPlan, Probe
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
-from pipeline.domain.serving import Readiness
 from pipeline.kserve.cluster import Cluster
 from pipeline.kserve.inference import InferenceService
 from pipeline.kserve.json_patch import Json
 from tests.cluster.models import Model
 from tests.cluster.services import Services
 from tests.cluster.traffic import Target
+from tests.contract.kserve_promoting import Promoting
 
 SMALL: dict[str, Any] = {
     "requests": {"cpu": "5m", "memory": "16Mi"},
@@ -41,8 +40,8 @@ class Sent:
 
 
 @dataclass
-class Ground:
-    """One service, and the target that keeps it; ``sequence`` is that of its last promotion."""
+class Ground(Promoting):
+    """One service on a real cluster."""
 
     name: str
     services: Services
@@ -63,52 +62,6 @@ class Ground:
         number = int(version.strip("v-abcdefghijklmnopqrstuwxyz") or 9)
         model = ModelVersion("fraud", number)
         return VerifiedImage(ref, model, "mlserver", "fraud", "k", _NONE, _NONE, _NONE, ())
-
-    def deploy(self, image: VerifiedImage, *, at_once: bool = False) -> str:
-        """Begin a promotion: a revision at 0 %, ready."""
-        self.target.observe(self.name)
-        self.sequence += 1
-        revision = self.target.deploy(self.plan, image, self.sequence, at_once=at_once)
-        self.wait(revision)
-        return revision
-
-    def wait(self, revision: str) -> None:
-        """Wait until a revision can take traffic."""
-        told, why = Readiness.STARTING, ""
-        while told is Readiness.STARTING:
-            told, why = self.target.readiness(self.name, revision, wait=1.0)
-        assert told is Readiness.READY, why
-
-    def canary(self, image: VerifiedImage, *percents: int) -> str:
-        """Start a canary, and give it these shares one after the other."""
-        revision = self.deploy(image)
-        for percent in percents:
-            self.target.shift(self.name, revision, percent, self.sequence)
-        return revision
-
-    def promote(self, image: VerifiedImage, *percents: int) -> str:
-        """Take an image to 100 %; its revision."""
-        revision = self.canary(image, *percents)
-        self.complete(revision)
-        return revision
-
-    def complete(self, revision: str) -> None:
-        """End a promotion well."""
-        self.target.complete(self.name, revision, self.sequence)
-        self.target.observe(self.name)
-
-    def history(self, *versions: str) -> list[str]:
-        """Promote these one after the other; their revisions."""
-        return [self.promote(self.image(version)) for version in versions]
-
-    def return_to(self, image: VerifiedImage) -> None:
-        """Roll back to an image that served before."""
-        self.complete(self.deploy(image, at_once=True))
-
-    def restore(self) -> None:
-        """Give stable everything back."""
-        self.target.restore(self.name, self.sequence)
-        self.target.observe(self.name)
 
     def now(self) -> InferenceService:
         """Read what stands there."""

@@ -1,10 +1,9 @@
 """KServe as a target on the fake cluster, with a record of what users were ever answered by."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from pipeline.domain.serving import Readiness
 from pipeline.kserve.asking import Gateway
 from pipeline.kserve.cluster import Cluster
 from pipeline.kserve.inference import InferenceService
+from tests.contract.kserve_promoting import killed
 from tests.fakes import kserve_controllers
 from tests.fakes.knative_world import World
 from tests.fakes.kserve_controllers import Behaviour, FakeCluster
@@ -43,10 +43,6 @@ def image(name: str) -> VerifiedImage:
         NOTHING,
         (),
     )
-
-
-class Killed(BaseException):
-    """What ends Laurel in the middle of a call, as ``kill -9`` does: nothing catches it."""
 
 
 class Scene:
@@ -100,25 +96,9 @@ class Scene:
         """Change the InferenceService as a person with kubectl does."""
         self.fake.store.patch(ISVC, self.fake.namespace, SERVICE, list(operations))
 
-    @contextmanager
-    def killed(self, *, after: int, subresource: str | None = None) -> Iterator[None]:
+    def killed(self, *, after: int, subresource: str | None = None) -> AbstractContextManager[None]:
         """End Laurel right after so many patches: of all, or of the object or ``status`` alone."""
-        patch, left = self.cluster.patch, [after]
-
-        def fatal(*args: Any, **how: Any) -> Json:  # noqa: ANN401 - as patch() takes them
-            done = patch(*args, **how)
-            left[0] -= subresource is None or how.get("subresource", "") == subresource
-            if left[0] <= 0:
-                raise Killed
-            return done
-
-        self.cluster.patch = fatal  # type: ignore[method-assign]  # its one door
-        try:
-            yield
-        except Killed:
-            return
-        finally:
-            self.cluster.patch = patch  # type: ignore[method-assign]  # its one door
+        return killed(self.cluster, after=after, subresource=subresource)
 
     def answers(self, requests: int = 50) -> set[str]:
         self.settle()
