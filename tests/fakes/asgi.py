@@ -114,7 +114,7 @@ def _scope(call: Call) -> dict[str, Any]:
     parts = urlsplit(call.path)
     return {
         "type": "http",
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},  # a stream goes on though all is sent
         "http_version": "1.1",
         "method": call.method,
         "scheme": "http",

@@ -65,6 +65,7 @@ CALLS: list[tuple[str, str, object]] = [
     ("GET", "/promotions/p/events", None),
     ("GET", "/services", None),
     ("GET", "/services/fraud", None),
+    ("GET", "/services/fraud/history", None),
 ]
 CHANGES: list[tuple[str, str, object]] = [
     ("POST", "/promotions", {"model": "fraud-scorer", "version": "1"}),
