@@ -1,6 +1,7 @@
 """The tools of these tests do what they say: obstacles, rights, traffic that counts."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,13 @@ from tests.cluster.traffic import Target, burst, steady
 from tests.servers.waiting import until
 
 PODS = ("", "v1", "pods")
+_WITHOUT_ITS_FIRST = """
+import ctypes, pathlib, sys, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+pathlib.Path(sys.argv[1]).touch()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""A program whose first thread ends, as when a large one is killed, and another goes on."""
 
 
 @pytest.fixture
@@ -112,6 +120,20 @@ def test_someone_may_do_what_the_rules_say_and_nothing_else(
     assert reader.api.call("POST", path, inference_service("fraud", "nowhere/model"))[0] == 403
     assert reader.api.call("GET", path.replace(namespace, "default"))[0] == 403
     assert json.dumps(namespace)[1:-1] in reader.kubeconfig.read_text()
+
+
+def test_a_part_is_there_until_its_last_thread_ends(tmp_path: Path) -> None:
+    parts, begun = Parts(tmp_path), tmp_path / "begun"
+    parts.start("two threads", [sys.executable, "-c", _WITHOUT_ITS_FIRST, str(begun)])
+    try:
+        stat = Path(f"/proc/{parts.pid('two threads')}/stat")
+        until(
+            lambda: begun.exists() and stat.read_text().split(")")[1].split()[0] == "Z", "its end"
+        )
+        assert parts.alive("two threads")
+    finally:
+        parts.stop("two threads", patience=0)
+    assert parts.names() == []
 
 
 @pytest.mark.cluster
