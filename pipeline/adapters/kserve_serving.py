@@ -14,10 +14,11 @@ from pipeline.kserve.cluster import Cluster
 from pipeline.kserve.deploying import deploy
 from pipeline.kserve.patches import Wanted
 from pipeline.kserve.preflight import objection
-from pipeline.kserve.readiness import Waiting, trouble
+from pipeline.kserve.readiness import trouble
 from pipeline.kserve.restoring import restore
 from pipeline.kserve.service import Service
 from pipeline.kserve.shifting import complete, shift
+from pipeline.kserve.starting import Waiting
 from pipeline.kserve.viewing import hold_to_json, observe
 
 T = TypeVar("T")

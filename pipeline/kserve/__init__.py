@@ -11,5 +11,6 @@
     patches.py    from one such value to the next: JSON patches with guards, pure
     spec.py       a Plan as the fields of an InferenceService that Laurel owns
     pods.py       what a revision's pods say of themselves: their last words
+    starting.py   waiting until a revision can take traffic, by one watch over many calls
     preflight.py  rights, CRDs, mode: what would stop a promotion, found before it changes anything
 """

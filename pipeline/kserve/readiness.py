@@ -4,10 +4,8 @@ Knative calls a revision ready that was so once: whose pods are not any more, an
 only its pods tell (testbed.md traps C and "fails at the first container exit").
 """
 
-import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipeline.domain.serving import Readiness
 from pipeline.errors import LaurelError
@@ -22,69 +20,7 @@ from pipeline.kserve.service import Service
 _LINES = 20
 _TOO_LATE = "ProgressDeadlineExceeded"
 _NODE_COMING = "TriggeredScaleUp"
-_FIRST_LOOK, _RAREST_LOOK = 1.0, 10.0
 Answer = tuple[Readiness, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What was found when everything was looked at, and until when that is good enough."""
-
-    found: Revision
-    need: int
-    answer: Answer
-    until: float
-    pause: float
-
-
-class Waiting:
-    """Who waits for revisions, so that everything is looked at ever more rarely while they start.
-
-    In between only the revision is watched: a model that loads for ten minutes costs a few calls a
-    minute. It remembers nothing that a restart may not forget.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._looks: dict[str, _Look] = {}
-
-    def readiness(self, service: Service, revision: str, *, wait: float = 0.0) -> Answer:
-        """Tell whether a revision can take traffic, and why not, at the latest after ``wait``.
-
-        Raises
-        ------
-        NotFoundError
-            Where the service has no such revision.
-
-        """
-        key = f"{service.cluster.namespace}/{revision}"
-        look = self._looks.get(key)
-        if wait <= 0 or look is None or look.until <= self._clock():
-            look = self._look(service, revision, _FIRST_LOOK if look is None else look.pause * 2)
-        if wait > 0 and look.answer[0] is Readiness.STARTING and self._changes(service, look, wait):
-            look = self._look(service, revision, _FIRST_LOOK)
-        if look.answer[0] is Readiness.STARTING:
-            self._looks[key] = look
-        else:
-            self._looks.pop(key, None)
-        return look.answer
-
-    def _look(self, service: Service, revision: str, pause: float) -> _Look:
-        now = service.read()
-        if now is None:
-            raise service.gone("ask for readiness")
-        found = service.known(now, revision)
-        pause = min(pause, _RAREST_LOOK)
-        return _Look(found, now.need, judged(service, now, found), self._clock() + pause, pause)
-
-    def _changes(self, service: Service, look: _Look, wait: float) -> bool:
-        """Wait until the revision says something else than it did."""
-        before = (look.found.ready, look.found.active)
-
-        def says_more(one: Revision) -> bool | None:
-            return True if one.warm(look.need) or (one.ready, one.active) != before else None
-
-        return bool(service.until_revision(look.found.name, says_more, seconds=wait))
 
 
 def judged(service: Service, now: InferenceService, found: Revision) -> Answer:

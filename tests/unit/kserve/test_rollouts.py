@@ -489,23 +489,6 @@ def test_a_revision_that_cannot_serve_says_why(
     assert seen.canary.detail
 
 
-def test_a_revision_that_starts_slowly_is_asked_for_ever_more_rarely(scene: Scene) -> None:
-    scene.history("v1")
-    revision = scene.target.deploy(PLAN, scene.image("v2", NEVER), 2)
-    before = scene.cluster.calls.total()
-    for _ in range(5):
-        told, why = scene.target.readiness(SERVICE, revision, wait=0.1)
-        assert (told, why) == (Readiness.STARTING, "0 of 1 pods are ready")
-    assert scene.cluster.calls.total() - before <= 30
-
-
-def test_who_waits_is_answered_when_the_revision_changes(scene: Scene) -> None:
-    revision = scene.target.deploy(PLAN, scene.image("v1", Behaviour(ready_after=5.0)), 1)
-    assert scene.target.readiness(SERVICE, revision)[0] is Readiness.STARTING
-    scene.fake.advance(10)
-    assert scene.target.readiness(SERVICE, revision, wait=30.0)[0] is Readiness.READY
-
-
 def test_a_whole_canary_costs_few_calls(scene: Scene) -> None:
     scene.history("v1")
     before = scene.cluster.calls.total()
