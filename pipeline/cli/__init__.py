@@ -6,7 +6,8 @@
     exits.py      how a command ends: the one place that turns errors into exit codes
     output.py     a result on stdout, as JSON or as a table; everything else on stderr
     client.py     the server's HTTP API
-    tables.py     what the API says, for people
+    tables.py     what the API says, for people; history_tables.py, of a history
+    audit.py      a history verified on the reader's side
     follow.py     a promotion until it ends
     token_file.py the operator's own token
     new_files.py  the files that `laurel init` writes
@@ -22,6 +23,7 @@ from pipeline.cli.decide import abort, hold, promote, release, retry, rollback
 from pipeline.cli.demo import demo
 from pipeline.cli.exits import Laurel
 from pipeline.cli.gc import gc
+from pipeline.cli.history import history
 from pipeline.cli.images import build, copy, inspect
 from pipeline.cli.init import init
 from pipeline.cli.read import list_promotions, status
@@ -44,7 +46,7 @@ def main() -> None:
 
 for _verb in (
     *(init, up, serve, worker, down, demo),
-    *(promote, rollback, status, list_promotions),
+    *(promote, rollback, status, list_promotions, history),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
     *(verify, keys, steps, migrate),

@@ -1,7 +1,8 @@
 """Laurel's HTTP API, from the caller's side; a "no" is a value, everything else an error."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,7 @@ _NOBODY_THERE = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
 )
+_PIECE = 1 << 16
 _ATTEMPTED = "ask the server"
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
@@ -84,6 +86,24 @@ class Client:
             raise UnavailableError(_ATTEMPTED, self.server, answer.reason)
         return answer
 
+    def stream(self, *path: str, accept: str, **query: object) -> Iterator[bytes]:
+        """Read something large, piece by piece, in the form that ``accept`` names.
+
+        It is whole when the pieces end: what broke off raises, as does all else that :meth:`read`
+        raises at.
+        """
+        url = self._url(path, {k: v for k, v in query.items() if v is not None})
+        headers = self._headers | {"Accept": accept}
+        with closing(self._request("GET", url, headers, preload_content=False)) as response:
+            if response.status != HTTPStatus.OK:
+                self._answer(response)
+            if response.headers.get("Content-Type", "").partition(";")[0] != accept:
+                raise self._another_program(response.status)
+            try:
+                yield from response.stream(_PIECE)
+            except urllib3.exceptions.HTTPError as error:
+                raise self._broke_off(error) from error
+
     def change(self, method: str, *path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON or Refused
         """Change something; :class:`Refused` where it cannot be (409). Raises as :meth:`read`."""
         return self._call(method, path, body=body)
@@ -96,13 +116,25 @@ class Client:
         query: dict[str, object] | None = None,
         body: object = None,
     ) -> Any:  # noqa: ANN401 - JSON or Refused
+        content = None if body is None else json.dumps(body)
+        return self._answer(self._request(method, self._url(path, query), self._headers, content))
+
+    def _url(self, path: tuple[str, ...], query: dict[str, object] | None) -> str:
         url = "/".join([self.server, *(quote(part, safe="") for part in path)])
+        return f"{url}?{urlencode(query)}" if query else url
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: str | None = None,
+        *,
+        preload_content: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
         try:
-            response = self._pool.request(
-                method,
-                f"{url}?{urlencode(query)}" if query else url,
-                headers=self._headers,
-                body=None if body is None else json.dumps(body),
+            return self._pool.request(
+                method, url, headers=headers, body=body, preload_content=preload_content
             )
         except _NOBODY_THERE as error:
             raise ConfigurationError(
@@ -110,9 +142,16 @@ class Client:
                 " --server or LAUREL_SERVER"
             ) from error
         except urllib3.exceptions.HTTPError as error:
-            hint = f"the call broke off: {error}"
-            raise UnavailableError(_ATTEMPTED, self.server, hint) from error
-        return self._answer(response)
+            raise self._broke_off(error) from error
+
+    def _broke_off(self, error: Exception) -> UnavailableError:
+        return UnavailableError(_ATTEMPTED, self.server, f"the call broke off: {error}")
+
+    def _another_program(self, status: int) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.server} answers {status}, but not as Laurel does: is it another program's"
+            " address?"
+        )
 
     def _answer(self, response: urllib3.BaseHTTPResponse) -> Any:  # noqa: ANN401 - JSON or Refused
         content = self._content(response)
@@ -133,10 +172,7 @@ class Client:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise ConfigurationError(
-                f"{self.server} answers {response.status}, but not as Laurel does: is it another"
-                " program's address?"
-            )
+            raise self._another_program(response.status)
         return content
 
 

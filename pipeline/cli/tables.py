@@ -46,7 +46,7 @@ def service_table(service: _Json) -> Table:
         ("hold", _held(service["hold"])),
         ("drift", service["drift"]),
         ("latest promotion", service["promotion"]),
-        ("observed", _when(service["observed_at"])),
+        ("observed", when(service["observed_at"])),
     ]
     return Table(("what", "is"), rows)
 
@@ -61,7 +61,7 @@ def promotions_table(promotions: Iterable[_Json]) -> Table:
             model_of(promotion),
             promotion["phase"],
             promotion["trigger"]["kind"],
-            _when(promotion["created_at"]),
+            when(promotion["created_at"]),
             _took(promotion["started_at"], promotion["ended_at"]),
             promotion["reason"],
         )
@@ -81,11 +81,11 @@ def promotion_table(promotion: _Json) -> Table:
         ("model", model_of(promotion)),
         ("phase", promotion["phase"]),
         ("reason", promotion["reason"]),
-        ("waiting for", waiting and f"{waiting['for']} since {_when(waiting['since'])}"),
+        ("waiting for", waiting and f"{waiting['for']} since {when(waiting['since'])}"),
         ("image", promotion["image"]),
         ("before", promotion["previous_image"]),
         ("trigger", f"{promotion['trigger']['kind']} by {promotion['trigger']['actor']}"),
-        ("created", _when(promotion["created_at"])),
+        ("created", when(promotion["created_at"])),
         ("took", _took(promotion["started_at"], promotion["ended_at"])),
     ]
     return Table(("what", "is"), rows)
@@ -114,7 +114,7 @@ def canary_table(promotion: _Json) -> Table:
             look["verdict"],
             look["samples"].get("stable"),
             look["samples"].get("canary"),
-            _when(look["started_at"]),
+            when(look["started_at"]),
         )
         for look in promotion["canary"]
     ]
@@ -153,7 +153,7 @@ def _digest(image: str | None) -> str | None:
     return None if image is None else ImageRef.parse(image).digest.short
 
 
-def _when(moment: str | None) -> str | None:
+def when(moment: str | None) -> str | None:
     """Write a time as this machine's clock on the wall has it, to the second."""
     if moment is None:
         return None

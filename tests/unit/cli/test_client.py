@@ -117,3 +117,38 @@ def test_a_wrong_token_is_told_apart_from_an_absent_server(
     result = laurel("status", "--server", served.url)
     assert result.exit_code == 2
     assert "bearer token" in result.stderr
+
+
+def test_a_stream_that_breaks_off_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/csv; charset=utf-8\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n3\r\na,b\r\n"
+                )
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Client(url, "token") as client, pytest.raises(UnavailableError, match="broke off"):
+            list(client.stream("services", accept="text/csv"))
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "said"),
+    [
+        (403, b'{"detail": "only read"}', ForbiddenError, "only read"),
+        (503, b'{"detail": "disk full"}', UnavailableError, "disk full"),
+        (200, b"{}", ConfigurationError, "another program"),
+    ],
+)
+def test_a_stream_that_does_not_come_says_why(
+    scripted: str, status: int, body: bytes, error: type[LaurelError], said: str
+) -> None:
+    _Scripted.answers = (status, body)
+    with Client(scripted, "token") as client, pytest.raises(error, match=said):
+        list(client.stream("services", accept="text/csv"))
