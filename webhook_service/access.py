@@ -1,18 +1,36 @@
-"""Who calls, and whether they may: bearer tokens, compared as hashes in constant time."""
+"""Who calls, and whether they may: what every call but health, metrics and webhooks passes.
+
+A route asks for a :data:`Reader` or an :data:`Operator`; which service the call is about is read
+from its path, so that no route can forget it. Only a route whose service is in the body, or that
+lists several, asks the caller itself.
+"""
 
 import hashlib
-import hmac
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from pipeline.ledger import Ledger
-from webhook_service.config import ReceiverConfig, Role, Token
+from pipeline.domain.access import Caller, Denial, Denied, Role
+from pipeline.domain.promotion import TriggerKind
+from pipeline.ledger import Ledger, new_id, repeated_id
+from webhook_service.bearers import whose
+from webhook_service.config import ReceiverConfig
 from webhook_service.recorder import Recorder
+
+_RETRY_AFTER = 30
+_STATUS = {
+    Denial.UNKNOWN: HTTPStatus.UNAUTHORIZED,
+    Denial.NOT_ALLOWED: HTTPStatus.FORBIDDEN,
+    Denial.UNDECIDED: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_HEADERS = {
+    Denial.UNKNOWN: {"WWW-Authenticate": "Bearer"},
+    Denial.UNDECIDED: {"Retry-After": str(_RETRY_AFTER)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +48,91 @@ async def receiver_of(request: Request) -> Receiver:
     return found
 
 
-def bearer(tokens: Iterable[Token], text: str) -> Token | None:
-    """Find whose token this is; every one is compared, so that time tells nothing."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    fitting = [token for token in tokens if hmac.compare_digest(token.sha256, digest)]
-    return fitting[0] if fitting else None
-
-
 ReceiverParts = Annotated[Receiver, Depends(receiver_of)]
-_scheme = HTTPBearer(auto_error=False, description="a token of laurel.yaml, or the local one")
+_scheme = HTTPBearer(
+    auto_error=False,
+    description="a token that `laurel token create` made, the local one, or an OIDC issuer's",
+)
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]
 
 
-async def reader(receiver: ReceiverParts, credentials: _Credentials) -> Token:
-    """Require any token."""
-    text = credentials.credentials if credentials else ""
-    token = bearer(receiver.config.tokens, text)
-    if token is None:
-        raise HTTPException(
-            401,
-            "This needs a bearer token that the server knows: set LAUREL_TOKEN, or use the"
-            " server's own token file.",
-            {"WWW-Authenticate": "Bearer"},
-        )
-    return token
+def caller(request: Request, receiver: ReceiverParts, credentials: _Credentials) -> Caller:
+    """Require somebody who proves who they are."""
+    config, ledger = receiver.config, receiver.ledger
+    found = whose(credentials.credentials if credentials else "", config, ledger.tokens)
+    if isinstance(found, Denied):
+        raise _turned_away(found)
+    by_cli = request.headers.get("user-agent") == "laurel-cli"  # for the record only
+    return replace(found, trigger=TriggerKind.CLI) if by_cli and found.once is None else found
 
 
-async def operator(token: Annotated[Token, Depends(reader)]) -> Token:
-    """Require a token that may change something."""
-    if token.role < Role.OPERATOR:
-        raise HTTPException(403, "This needs an operator's token; yours may only read.")
-    return token
+_Caller = Annotated[Caller, Depends(caller)]
 
 
-Reader = Annotated[Token, Depends(reader)]
-Operator = Annotated[Token, Depends(operator)]
+def reader(request: Request, receiver: ReceiverParts, found: _Caller) -> Caller:
+    """Require somebody who may read what the path is about."""
+    require(found, Role.READER, _service(request, receiver, found))
+    return found
+
+
+async def change_of(request: Request) -> str:
+    """Tell a change from others: by its method, path and body, so that a repeat is the same."""
+    target = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+    said = [request.method.encode(), target, await request.body()]
+    return hashlib.sha256(b"\n".join(said)).hexdigest()
+
+
+def operator(
+    request: Request,
+    receiver: ReceiverParts,
+    found: _Caller,
+    change: Annotated[str, Depends(change_of)],
+) -> Caller:
+    """Require somebody who may change what the path is about; a single-use token is spent on it."""
+    require(found, Role.OPERATOR, _service(request, receiver, found))
+    if found.once is None:
+        return found
+    spent = receiver.ledger.spent_tokens.spend(found.once, change, receiver.config.now())
+    if spent is None:
+        detail = "This token was used for another change: ask for a fresh one."
+        raise _turned_away(Denied(Denial.UNKNOWN, detail))
+    return replace(found, change=spent)
+
+
+Reader = Annotated[Caller, Depends(reader)]
+Operator = Annotated[Caller, Depends(operator)]
+
+
+def require(found: Caller, role: Role, service: str | None) -> None:
+    """Turn away who may not do this to a service; without one, to any service at all."""
+    if found.may(role, service):
+        return
+    if not found.may(role):
+        roles = " and ".join(found.roles)
+        detail = f"This needs the role {role}; {found.proof} has {roles}."
+    else:
+        names = ", ".join(sorted(found.services(role) or ()))
+        detail = f"{found.proof} may do this to {names} alone."
+    raise _turned_away(Denied(Denial.NOT_ALLOWED, detail[0].upper() + detail[1:]))
+
+
+def promotion_id(found: Caller, service: str) -> str:
+    """Make a promotion's id: a new one, or the one that the same change with one token made."""
+    if found.change is None:
+        return new_id()
+    return repeated_id(found.change.at, f"{found.change.id} {service}")
+
+
+def _service(request: Request, receiver: Receiver, found: Caller) -> str | None:
+    """Name the service that the path is about; ``None`` where there is none, or it matters not."""
+    if not found.bound:
+        return None
+    promotion = request.path_params.get("promotion")
+    if promotion is None:
+        return request.path_params.get("name")
+    there = receiver.ledger.promotions.get(promotion)
+    return None if there is None else there.service
+
+
+def _turned_away(denied: Denied) -> HTTPException:
+    return HTTPException(_STATUS[denied.why], denied.reason, _HEADERS.get(denied.why))

@@ -3,25 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
 
+from pipeline.domain.access import Caller, Denied
 from pipeline.domain.plan import Plan
-
-
-class Role(IntEnum):
-    """What a token's bearer may do; each role may do what those below it may."""
-
-    READER = 1
-    OPERATOR = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One bearer token: whom it names and the SHA-256 of its text in hex, never the text."""
+    """A bearer token that the settings name: whose, and the SHA-256 of its text, never the text."""
 
-    actor: str
+    caller: Caller
     sha256: str
-    role: Role
 
 
 def _utc() -> datetime:
@@ -44,9 +36,11 @@ class ReceiverConfig:
         Reads the webhook's secrets in use, each as MLflow's owner typed it; asked for every
         delivery, so that a rotated file counts at once.
     tokens
-        Who may call the API.
+        Who may call the API, beside those whose tokens the ledger has.
     allowed_hosts
         Names that the Host header may carry, without port, lower-case (DNS rebinding).
+    vouched
+        Tells who calls with a token of an OIDC issuer; it may take a while. ``None``: nobody does.
     target
         The serving target's word, ``local`` or ``kserve``, shown with each service.
     tolerance
@@ -63,6 +57,7 @@ class ReceiverConfig:
     secrets: Callable[[], Sequence[bytes]]
     tokens: tuple[Token, ...]
     allowed_hosts: frozenset[str]
+    vouched: Callable[[str], Caller | Denied] | None = None
     target: str = "local"
     tolerance: timedelta = timedelta(minutes=10)
     now: Callable[[], datetime] = _utc

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from starlette.exceptions import HTTPException
 
 from pipeline.domain.acceptance import Wanted, meant, promotion_draft, retry_draft
+from pipeline.domain.access import Role
 from pipeline.domain.evidence import Refused
 from pipeline.domain.promotion import (
     Control,
@@ -14,11 +15,17 @@ from pipeline.domain.promotion import (
     Phase,
     Promotion,
     Trigger,
-    TriggerKind,
 )
 from pipeline.domain.serving import Hold
-from pipeline.ledger import Ledger, new_id
-from webhook_service.access import Operator, ReceiverParts, reader
+from pipeline.ledger import Ledger
+from webhook_service.access import (
+    Operator,
+    Reader,
+    ReceiverParts,
+    promotion_id,
+    reader,
+    require,
+)
 from webhook_service.shapes import (
     AskPromotion,
     AskReason,
@@ -38,8 +45,7 @@ _After = Annotated[int, Query(ge=0, lt=1 << 63)]
 def ask(
     asked: AskPromotion,
     receiver: ReceiverParts,
-    token: Operator,
-    request: Request,
+    caller: Operator,
     response: Response,
 ) -> PromotionsJson:
     """Start a promotion for each service that the request means; ``Location`` names the first."""
@@ -54,25 +60,34 @@ def ask(
     plans = meant(receiver.config.services, wanted)
     if isinstance(plans, Refused):
         raise HTTPException(404, plans.reason)
-    trigger = Trigger(_caller(request), token.actor, receiver.config.now())
-    drafts = [promotion_draft(plan, wanted, promotion=new_id(), trigger=trigger) for plan in plans]
+    for plan in plans:
+        require(caller, Role.OPERATOR, plan.service)
+    trigger = Trigger(caller.trigger, caller.actor, receiver.config.now())
+    drafts = [
+        promotion_draft(plan, wanted, promotion=promotion_id(caller, plan.service), trigger=trigger)
+        for plan in plans
+    ]
     accepted = [receiver.ledger.promotions.accept(draft) for draft in drafts]
     receiver.config.wake()
     response.headers["location"] = f"/promotions/{accepted[0].id}"
     return PromotionsJson(items=[promotion_json(promotion) for promotion in accepted])
 
 
-@router.get("", dependencies=_reading)
+@router.get("")
 def page(
     receiver: ReceiverParts,
+    caller: Reader,
     service: str | None = None,
     phase: Phase | None = None,
     limit: _Limit = 50,
     cursor: str | None = None,
 ) -> PromotionsJson:
-    """List promotions, newest first; their steps are in ``/promotions/{id}``."""
+    """List promotions that the caller may see, newest first; steps are in ``/promotions/{id}``."""
+    if service is not None:
+        require(caller, Role.READER, service)
+    services = caller.services(Role.READER) if service is None else {service}
     found = receiver.ledger.promotions.page(
-        service=service, phase=phase, limit=limit, cursor=cursor
+        services=services, phase=phase, limit=limit, cursor=cursor
     )
     items = [promotion_json(promotion) for promotion in found.items]
     return PromotionsJson(items=items, next=found.next)
@@ -93,7 +108,7 @@ def events(promotion: str, receiver: ReceiverParts, after: _After = 0) -> Events
 
 @router.post("/{promotion}/abort", status_code=202)
 def abort(
-    promotion: str, receiver: ReceiverParts, token: Operator, asked: AskReason | None = None
+    promotion: str, receiver: ReceiverParts, caller: Operator, asked: AskReason | None = None
 ) -> PromotionJson:
     """Have a promotion end at its next step boundary, traffic back on stable first."""
     found = _known(receiver.ledger, promotion)
@@ -101,8 +116,8 @@ def abort(
         raise HTTPException(
             409, f"The promotion has ended {found.phase}: nothing is to be stopped."
         )
-    reason = (asked.reason if asked else "") or f"aborted by {token.actor}"
-    control = Control(ControlKind.ABORT, token.actor, reason, receiver.config.now())
+    reason = (asked.reason if asked else "") or f"aborted by {caller.actor}"
+    control = Control(ControlKind.ABORT, caller.actor, reason, receiver.config.now())
     receiver.ledger.controls.add(promotion, control)
     receiver.config.wake()
     return _shown(found, receiver.ledger)
@@ -112,8 +127,7 @@ def abort(
 def retry(
     promotion: str,
     receiver: ReceiverParts,
-    token: Operator,
-    request: Request,
+    caller: Operator,
     response: Response,
 ) -> PromotionJson:
     """Start the same again as a new promotion; finished work is found by digest."""
@@ -125,21 +139,16 @@ def retry(
     plan = receiver.config.services.get(found.service)
     if plan is None:
         raise HTTPException(409, "laurel.yaml has no such service any more: nothing is retried.")
-    trigger = Trigger(_caller(request), token.actor, receiver.config.now())
-    draft = retry_draft(found, plan, promotion=new_id(), trigger=trigger)
+    trigger = Trigger(caller.trigger, caller.actor, receiver.config.now())
+    new = promotion_id(caller, found.service)
+    draft = retry_draft(found, plan, promotion=new, trigger=trigger)
     if draft.kind is Kind.ROLLBACK:
-        hold = Hold(token.actor, "rollback", trigger.at)
+        hold = Hold(caller.actor, "rollback", trigger.at)
         receiver.ledger.holds.set(found.service, hold)
     accepted = receiver.ledger.promotions.accept(draft)
     receiver.config.wake()
     response.headers["location"] = f"/promotions/{accepted.id}"
     return promotion_json(accepted)
-
-
-def _caller(request: Request) -> TriggerKind:
-    """Tell the command line from other callers: for the record only, nothing depends on it."""
-    by_cli = request.headers.get("user-agent") == "laurel-cli"
-    return TriggerKind.CLI if by_cli else TriggerKind.API
 
 
 def _known(ledger: Ledger, promotion: str) -> Promotion:

@@ -6,14 +6,21 @@ from fastapi import APIRouter, Depends, Response
 from starlette.exceptions import HTTPException
 
 from pipeline.domain.acceptance import rollback_draft
+from pipeline.domain.access import Caller, Role
 from pipeline.domain.plan import Plan
 from pipeline.domain.promotion import Promotion, Trigger, TriggerKind
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.domain.rollback import AlreadyBack, Impossible, Stop, go_back, serving
 from pipeline.domain.serving import Hold
-from pipeline.ledger import Ledger, new_id
-from webhook_service.access import Operator, Receiver, ReceiverParts, reader
-from webhook_service.config import Token
+from pipeline.ledger import Ledger
+from webhook_service.access import (
+    Operator,
+    Reader,
+    Receiver,
+    ReceiverParts,
+    promotion_id,
+    reader,
+)
 from webhook_service.shapes import AskReason, AskRollback, PromotionJson, ServiceJson, ServicesJson
 from webhook_service.views import promotion_json, service_json
 
@@ -23,11 +30,12 @@ _one_rollback_at_a_time = threading.Lock()
 """Two who press the button at once: the second must see what the first did."""
 
 
-@router.get("", dependencies=_reading)
-def every(receiver: ReceiverParts) -> ServicesJson:
-    """List every service of laurel.yaml."""
+@router.get("")
+def every(receiver: ReceiverParts, caller: Reader) -> ServicesJson:
+    """List every service of laurel.yaml that the caller may see."""
+    services = sorted(receiver.config.services.items())
     return ServicesJson(
-        items=[_shown(plan, receiver) for _, plan in sorted(receiver.config.services.items())]
+        items=[_shown(plan, receiver) for name, plan in services if caller.may(Role.READER, name)]
     )
 
 
@@ -41,7 +49,7 @@ def one(name: str, receiver: ReceiverParts) -> ServiceJson:
 def rollback(
     name: str,
     receiver: ReceiverParts,
-    token: Operator,
+    caller: Operator,
     response: Response,
     asked: AskRollback | None = None,
 ) -> PromotionJson:
@@ -61,38 +69,40 @@ def rollback(
             response.status_code = 200
             promotion = answer.promotion
         else:
-            promotion = _roll_back(plan, answer, asked.reason, receiver, token)
+            promotion = _roll_back(plan, answer, asked.reason, receiver, caller)
     response.headers["location"] = f"/promotions/{promotion.id}"
     return promotion_json(promotion, receiver.ledger.events.of(promotion.id))
 
 
 @router.put("/{name}/hold")
-def hold(name: str, asked: AskReason, receiver: ReceiverParts, token: Operator) -> ServiceJson:
+def hold(name: str, asked: AskReason, receiver: ReceiverParts, caller: Operator) -> ServiceJson:
     """Keep automation from changing a service until its alias names another version."""
     plan = _known(name, receiver)
-    receiver.ledger.holds.set(name, Hold(token.actor, asked.reason, receiver.config.now()))
+    receiver.ledger.holds.set(name, Hold(caller.actor, asked.reason, receiver.config.now()))
     receiver.config.wake()  # which reads what the alias names now: another version ends the hold
     return _shown(plan, receiver)
 
 
 @router.delete("/{name}/hold")
-def release(name: str, receiver: ReceiverParts, token: Operator) -> ServiceJson:
+def release(name: str, receiver: ReceiverParts, caller: Operator) -> ServiceJson:
     """Let automation act on a service again; none held is fine."""
     plan = _known(name, receiver)
-    receiver.ledger.holds.release(name, actor=token.actor, at=receiver.config.now())
+    receiver.ledger.holds.release(name, actor=caller.actor, at=receiver.config.now())
     receiver.config.wake()
     return _shown(plan, receiver)
 
 
-def _roll_back(plan: Plan, stop: Stop, reason: str, receiver: Receiver, token: Token) -> Promotion:
+def _roll_back(
+    plan: Plan, stop: Stop, reason: str, receiver: Receiver, caller: Caller
+) -> Promotion:
     now = receiver.config.now()
     # The hold first: should we die in between, nothing automatic undoes what was about to happen.
-    receiver.ledger.holds.set(plan.service, Hold(token.actor, reason or "rollback", now))
+    receiver.ledger.holds.set(plan.service, Hold(caller.actor, reason or "rollback", now))
     draft = rollback_draft(
         plan,
         stop,
-        promotion=new_id(),
-        trigger=Trigger(TriggerKind.ROLLBACK, token.actor, now),
+        promotion=promotion_id(caller, plan.service),
+        trigger=Trigger(TriggerKind.ROLLBACK, caller.actor, now),
         reason=reason,
     )
     accepted = receiver.ledger.promotions.accept(draft)

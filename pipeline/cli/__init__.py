@@ -29,6 +29,7 @@ from pipeline.cli.init import init
 from pipeline.cli.read import list_promotions, status
 from pipeline.cli.run import down, serve, up, worker
 from pipeline.cli.tell import migrate, steps
+from pipeline.cli.token import token
 from pipeline.cli.trust import keys, verify
 
 __all__ = ["main"]
@@ -49,6 +50,6 @@ for _verb in (
     *(promote, rollback, status, list_promotions, history),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
-    *(verify, keys, steps, migrate),
+    *(verify, keys, token, steps, migrate),
 ):
     main.add_command(_verb)

@@ -9,10 +9,22 @@ from pipeline.ledger.deliveries import Deliveries
 from pipeline.ledger.events import Event, Events
 from pipeline.ledger.history import History
 from pipeline.ledger.promotions import Controls, Page, Promotions
-from pipeline.ledger.rows import moment, new_id, stamp
+from pipeline.ledger.rows import moment, new_id, repeated_id, stamp
 from pipeline.ledger.services import Holds, Sightings, States
+from pipeline.ledger.tokens import IssuedToken, SpentTokens, Tokens, new_token
 
-__all__ = ["Event", "Ledger", "Page", "moment", "new_id", "stamp"]
+__all__ = [
+    "Event",
+    "IssuedToken",
+    "Ledger",
+    "Page",
+    "Tokens",
+    "moment",
+    "new_id",
+    "new_token",
+    "repeated_id",
+    "stamp",
+]
 
 
 class Ledger:
@@ -37,6 +49,8 @@ class Ledger:
         self.holds = Holds(self.database)
         self.states = States(self.database)
         self.sightings = Sightings(self.database)
+        self.tokens = Tokens(self.database)
+        self.spent_tokens = SpentTokens(self.database)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""

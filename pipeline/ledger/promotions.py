@@ -1,5 +1,6 @@
 """Promotions: one row each, a sequence per service, and the events that tell their story."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -65,14 +66,14 @@ class Promotions:
     def page(
         self,
         *,
-        service: str | None = None,
+        services: Collection[str] | None = None,
         phase: Phase | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """List promotions, newest first."""
+        """List promotions, newest first: of these services, or of all."""
         where = [
-            _table.c.service == service if service else None,
+            None if services is None else _table.c.service.in_(services),
             _table.c.phase == phase.value if phase else None,
             _table.c.id < cursor if cursor else None,
         ]

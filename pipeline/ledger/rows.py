@@ -1,5 +1,6 @@
 """Promotions as rows and back; JSON columns hold values that the domain defines."""
 
+import hashlib
 import secrets
 import time
 import uuid
@@ -26,9 +27,13 @@ _FOUND = ("run_id", "model_id", "source", "key_id")
 
 def new_id() -> str:
     """Make a UUIDv7 (RFC 9562): ids sort by the millisecond they were made in."""
-    value = int(time.time() * 1000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+    return _uuid7(int(time.time() * 1000), secrets.randbits(80))
+
+
+def repeated_id(at: datetime, seed: str) -> str:
+    """Make the id that the same seed at the same time always makes, and no other seed does."""
+    random = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:10])
+    return _uuid7(int(at.timestamp() * 1000), random)
 
 
 def stamp(moment: datetime) -> str:
@@ -113,6 +118,12 @@ def delivery_of(row: sa.RowMapping) -> AliasDelivery:
         outcome=row["outcome"] and Outcome(row["outcome"]),
         promotion=row["promotion"],
     )
+
+
+def _uuid7(milliseconds: int, random: int) -> str:
+    value = milliseconds << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
 
 
 def _column(value: object) -> object:

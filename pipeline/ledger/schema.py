@@ -133,3 +133,25 @@ service_states = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("state", sa.JSON, nullable=False),
 )
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, index=True),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("roles", sa.JSON, nullable=False),
+    sa.Column("services", sa.JSON(none_as_null=True)),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Text),
+    sa.Column("revoked_at", sa.Text),
+)
+
+spent_tokens = sa.Table(
+    "spent_tokens",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("change", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("until", sa.Text, nullable=False, index=True),
+)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
 
 from pipeline.domain.plan import Plan
+from pipeline.settings.access import AuthSettings
 from pipeline.settings.cluster import unfit
 from pipeline.settings.fields import Section, from_folder
 from pipeline.settings.sections import (
@@ -60,6 +61,8 @@ class Settings(Section):
     """Where the analysis reads request counts."""
     server: ServerSettings = ServerSettings()
     """The HTTP face."""
+    auth: AuthSettings = AuthSettings()
+    """Who may call it beside the bearers of tokens that `laurel token create` makes."""
     worker: WorkerSettings = WorkerSettings()
     """How promotions are carried out."""
     history: HistorySettings = HistorySettings()
@@ -72,6 +75,13 @@ class Settings(Section):
         names = [service.name for service in self.services]
         if len(set(names)) != len(names):
             raise ValueError("services: each name may stand once")
+        return self
+
+    @model_validator(mode="after")
+    def _allowing_what_there_is(self) -> "Settings":
+        unknown = self.auth.services() - {service.name for service in self.services}
+        if unknown:
+            raise ValueError(f"auth.oidc: there is no service {min(unknown)!r}")
         return self
 
     @model_validator(mode="after")

@@ -2,11 +2,11 @@
 
 ::
 
+    access.py   who may call
     images.py   where images go, and what makes them
     serving.py  what they are deployed to, tried in and counted with
 """
 
-import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.settings.secrets import key_password, read_secret, revealed
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
+from pipeline.wiring.access import local_token, vouched
 from pipeline.wiring.images import (
     cache_folder,
     cache_limit,
@@ -169,15 +170,15 @@ def build_receiver(
 ) -> "FastAPI":
     """Put the HTTP face together; ``wake`` is called when something was accepted."""
     from webhook_service.app import create_app  # noqa: PLC0415 - a worker needs no web framework
-    from webhook_service.config import ReceiverConfig, Role, Token  # noqa: PLC0415 - as above
+    from webhook_service.config import ReceiverConfig  # noqa: PLC0415 - as above
 
-    token = read_secret(settings.server.token_file, "run `laurel up`, which makes one")
     config = ReceiverConfig(
         services=settings.plans(),
         secrets=lambda: [
             read_secret(path, "laurel init") for path in settings.webhook.secret_files
         ],
-        tokens=(Token("operator", hashlib.sha256(token).hexdigest(), Role.OPERATOR),),
+        tokens=(local_token(settings),),
+        vouched=vouched(settings.auth),
         allowed_hosts=_names(settings.server),
         target=settings.serving.target,
         tolerance=timedelta(seconds=settings.webhook.tolerance),

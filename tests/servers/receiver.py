@@ -13,11 +13,12 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from pipeline.domain.access import Caller, Grant, Role
 from pipeline.domain.plan import Plan
 from pipeline.ledger import Ledger
 from tests.fakes.mlflow_webhook import SECRET
 from webhook_service.app import create_app
-from webhook_service.config import ReceiverConfig, Role, Token
+from webhook_service.config import ReceiverConfig, Token
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "ada-token"
@@ -71,10 +72,11 @@ def serve(app: FastAPI) -> None:
 def main() -> None:
     ledger = Ledger(f"sqlite:///{sys.argv[1]}")
     ledger.migrate()
+    ada = Caller("ada", (Grant(frozenset({Role.OPERATOR})),), "the token ada")
     config = ReceiverConfig(
         services={"fraud": Plan("fraud", "fraud-scorer")},
         secrets=lambda: (SECRET,),
-        tokens=(Token("ada", hashlib.sha256(TOKEN.encode()).hexdigest(), Role.OPERATOR),),
+        tokens=(Token(ada, hashlib.sha256(TOKEN.encode()).hexdigest()),),
         allowed_hosts=frozenset({"127.0.0.1"}),
     )
     serve(create_app(ledger, config))

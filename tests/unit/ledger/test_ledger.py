@@ -167,9 +167,9 @@ def test_pages_run_from_the_newest_to_the_oldest_and_filter(ledger: Ledger) -> N
     assert ids == sorted((p.id for p in made), reverse=True)
     assert third.next is None
     ledger.promotions.change(made[0].id, phase=Phase.FAILED)
-    failed = ledger.promotions.page(service="fraud", phase=Phase.FAILED)
+    failed = ledger.promotions.page(services=["fraud"], phase=Phase.FAILED)
     assert [p.id for p in failed.items] == [made[0].id]
-    assert ledger.promotions.page(service="nobody").items == ()
+    assert ledger.promotions.page(services=["nobody"]).items == ()
     rollback = ledger.promotions.accept(draft(9, kind=Kind.ROLLBACK))
     assert ledger.promotions.latest("fraud", kind=Kind.ROLLBACK) == rollback
     assert ledger.promotions.of_service("fraud", kind=Kind.ROLLBACK) == [rollback]

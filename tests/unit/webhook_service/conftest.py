@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.domain.access import Caller, Grant, Role
 from pipeline.domain.plan import Plan
 from pipeline.ledger import Ledger
 from tests.fakes.asgi import Client
 from tests.fakes.mlflow_webhook import NOW, SECRET
 from webhook_service.app import create_app
-from webhook_service.config import ReceiverConfig, Role, Token
+from webhook_service.config import ReceiverConfig, Token
 
 SERVICES = {
     "fraud": Plan("fraud", "fraud-scorer", from_alias="challenger"),
@@ -73,4 +74,5 @@ def client_without_services(ledger: Ledger, config: ReceiverConfig) -> Iterator[
 
 
 def _token(actor: str, role: Role) -> Token:
-    return Token(actor, hashlib.sha256(f"{actor}-token".encode()).hexdigest(), role)
+    caller = Caller(actor, (Grant(frozenset({role})),), f"the token {actor}")
+    return Token(caller, hashlib.sha256(f"{actor}-token".encode()).hexdigest())
