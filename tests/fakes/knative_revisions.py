@@ -222,8 +222,7 @@ def run_pods(world: World, revision: Json) -> None:
 
 def _started(world: World, revision: Json, workload: Workload) -> Pod:
     metadata = revision["metadata"]
-    workload.made += 1
-    name = (
+    name = (  # one that is refused is tried again under the same name, so that all comes to rest
         f"{metadata['name']}-deployment-{_hash(metadata['name'])}-"
         f"{_hash(metadata['uid'] + str(workload.made))[:5]}"
     )
@@ -247,6 +246,7 @@ def _started(world: World, revision: Json, workload: Workload) -> Pod:
             "spec": {**spec, "containers": [*spec["containers"], queue]},
         },
     )
+    workload.made += 1
     image = spec["containers"][0]["image"]
     behaviour = world.behaviour(spec["containers"][0])
     container = Container(behaviour, world.clock.seconds)

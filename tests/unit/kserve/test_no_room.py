@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.domain.serving import Readiness
 from pipeline.errors import RejectedError, UnavailableError
 from pipeline.kserve import restoring
 from pipeline.kserve.annotations import AGAIN
 from pipeline.kserve.service import Service
 from tests.fakes.kserve_controllers import Behaviour
 from tests.fakes.kserve_scene import PLAN, SERVICE, Scene, image, kserve_scene
+from tests.fakes.kubernetes_status import POD
 from tests.fakes.local_machine import eventually
 
 IMAGE = "/spec/predictor/containers/0/image"
@@ -76,3 +78,34 @@ def test_a_fresh_revision_of_stable_that_was_given_up_is_made_again_once_there_i
     assert scene.target.observe(SERVICE).serves(image("v1").ref)
     scene.promote("v3", 3)
     assert AGAIN not in scene.fake.isvc(SERVICE)["spec"]["predictor"]["annotations"]
+
+
+@pytest.mark.parametrize("share", [None, 30])
+def test_the_way_back_goes_on_while_no_pod_may_start(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, share: int | None
+) -> None:
+    """Revisions are made, and their pods refused: for the canary too where it has no share yet."""
+    scene.history("v1", "v2")
+    if share is not None:
+        scene.canary("v3", 3, percent=share)
+        scene.served.clear()
+    monkeypatch.setattr(restoring, "RESTORED_WITHIN", 2.0)
+    no_room = pytest.raises(UnavailableError, match="no room for this pod")
+    with scene.fake.denied(POD, lambda asked: not asked.dry_run, message="no room for this pod"):
+        if share is None:
+            canary = scene.target.deploy(PLAN, scene.image("v3"), 3)
+            scene.settle()
+            told, why = scene.target.readiness(SERVICE, canary)
+            assert told is Readiness.FAILED
+            assert "no room for this pod" in why
+        for _ in range(2):
+            with no_room:
+                scene.target.restore(SERVICE, 3)
+            assert scene.answers() == {"200 v2"}
+            scene.fake.advance(60)  # Knative gives it up meanwhile
+    monkeypatch.setattr(restoring, "RESTORED_WITHIN", 30.0)
+    scene.target.restore(SERVICE, 3)
+    scene.settle()
+    assert scene.now().clean
+    assert scene.now().serves_alone(scene.now().created)
+    assert scene.answers() == {"200 v2"}
