@@ -8,7 +8,7 @@ are.
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,7 +148,12 @@ class Promotions:
 
 
 def sections(
-    place: Place, namespace: str, kubeconfig: Path, source: str, plain_http: tuple[str, ...] = ()
+    place: Place,
+    namespace: str,
+    kubeconfig: Path,
+    source: str,
+    plain_http: tuple[str, ...] = (),
+    reached: Callable[[str], str] = str,
 ) -> dict[str, object]:
     """Write the sections of laurel.yaml that say where the cluster is."""
     url = place.statistics if source == "envoy" else place.prometheus
@@ -161,14 +166,14 @@ def sections(
             "target": "kserve",
             "namespace": namespace,
             "kubeconfig": str(kubeconfig),
-            "gateway": place.gateway,
+            "gateway": reached(place.gateway),
         },
-        "metrics": {"source": source, "url": url},
+        "metrics": {"source": source, "url": reached(url)},
     }
 
 
 @contextmanager
-def promoting(
+def promoting(  # noqa: PLR0913 - what tests want to be otherwise
     between: Neighbours,
     namespace: str,
     folder: Path,
@@ -176,14 +181,18 @@ def promoting(
     source: str = "envoy",
     kubeconfig: Path | None = None,
     plain_http: tuple[str, ...] = (),
+    reached: Callable[[str], str] = str,
     verb: str | None = "up",
     **service: object,
 ) -> Iterator[Promotions]:
-    """Install a Laurel in ``folder`` and start it; ``service`` are settings of its service."""
+    """Install a Laurel in ``folder`` and start it; ``service`` are settings of its service.
+
+    ``reached`` turns the URLs of gateway and statistics into those that Laurel is to use.
+    """
     cluster = between.cluster
     model = registered(between.mlflow, folder)
     login = kubeconfig or cluster.plane.kubeconfig
-    said = sections(cluster.place, namespace, login, source, plain_http)
+    said = sections(cluster.place, namespace, login, source, plain_http, reached)
     own: Mapping[str, object] = {"model": model.name, "canary": CANARY, **PODS, **service}
     install(folder / "laurel", between.mlflow.url, between.cache, said, **own)
     laurel = Laurel(folder / "laurel", LIGHT)
