@@ -187,7 +187,7 @@ def killed_at_each_point(walk: Walk) -> None:
 def stopped_at_each_point(walk: Walk, meanwhile: Callable[[Callable[[], None]], None]) -> None:
     """Have the worker stand still wherever that hurts; ``meanwhile`` is told how to go on."""
     process = walk.start("stop", walk.points)
-    while not walk.until(partial(_stands_still, process), "the end, or the worker stopping"):
+    while not walk.until(partial(stands_still, process), "the end, or the worker stopping"):
         meanwhile(partial(process.send_signal, signal.SIGCONT))
 
 
@@ -195,7 +195,8 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
 
-def _stands_still(process: subprocess.Popen[bytes]) -> bool:
+def stands_still(process: subprocess.Popen[bytes]) -> bool:
+    """Tell, once, that a worker has stopped."""
     return os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG) is not None
 
 
