@@ -119,10 +119,10 @@ class Keeper:
 def attention(
     ledger: Ledger, service: str, reason: str, at: datetime, more: Mapping[str, str] | None = None
 ) -> None:
-    """Tell people in the story of the service's latest promotion, if there ever was one."""
+    """Tell people of drift in the story of the service's latest promotion, if there was one."""
     latest = ledger.promotions.latest(service)
     if latest is not None:
-        note = {"since": at.isoformat(), "reason": reason, **(more or {})}
+        note = {"since": at.isoformat(), "reason": reason, "about": "drift", **(more or {})}
         ledger.events.append(latest.id, at, ATTENTION, note)
 
 

@@ -1,15 +1,16 @@
-"""Claim, run, keep what serves, tell MLflow, let go.
+"""Claim, run, keep what serves, tell MLflow and people, let go.
 
 One worker per ledger on one machine. The engine runs promotions, one per service at a time. Six
 loops go on beside it: one compares aliases with the ledger, one hands what was accepted to the
 engine, one keeps what serves as it should be and writes down what it observes, one mends what was
 changed by hand, one tells MLflow, so that an MLflow that hangs keeps no rollback waiting, and one
-tidies the caches. Each may be killed at any moment (law 4, law 8).
+tidies the caches; and one for each channel by which people are told, so that none waits for
+another. Each may be killed at any moment (law 4, law 8).
 """
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pipeline.engine import Engine
 from pipeline.errors import TransientError
 from pipeline.keeping import Keeper
 from pipeline.ledger import Ledger
+from pipeline.notify.notifier import Notifier
 from pipeline.promote import Tools, carry_out
 from pipeline.reconciler import Reconciler
 from pipeline.record import Record
@@ -48,6 +50,8 @@ class Worker:
         Seconds between two looks at the ledger.
     tidy
         Keeps the local caches within their size.
+    notifiers
+        Tell people, one each channel.
 
     """
 
@@ -62,6 +66,7 @@ class Worker:
         heavy: int,
         poll: float,
         tidy: Callable[[], object] = lambda: None,
+        notifiers: Sequence[Notifier] = (),
     ) -> None:
         self._ledger = ledger
         self._tools = tools
@@ -72,6 +77,7 @@ class Worker:
         self._heavy = threading.Semaphore(heavy)
         self._poll = poll
         self._tidy = tidy
+        self._notifiers = notifiers
         self._engine = Engine(checkpoints, self._carry_out, poll=poll)
         self._look = threading.Event()
         self._hand_on = threading.Event()
@@ -87,6 +93,7 @@ class Worker:
             Where another worker runs on this ledger, or Envoy cannot listen.
 
         """
+        self._ledger.notifications.watch([each.name for each in self._notifiers])
         try:
             self._keeper.keep()
         except TransientError as error:
@@ -98,6 +105,8 @@ class Worker:
         self._begin("mend", self._mender.tick, lambda: self._stopping.wait(KEEP_EVERY))
         self._begin("tidy", self._tidy_caches, lambda: None)
         self._begin("tell", self._write_back.tick, lambda: self._stopping.wait(self._poll))
+        for each in self._notifiers:
+            self._begin(f"tell {each.name}", each.tick, lambda: self._stopping.wait(self._poll))
 
     def wake(self) -> None:
         """Look at the ledger now: something was accepted."""

@@ -26,6 +26,7 @@ from pipeline.cli.gc import gc
 from pipeline.cli.history import history
 from pipeline.cli.images import build, copy, inspect
 from pipeline.cli.init import init
+from pipeline.cli.notify import notify
 from pipeline.cli.read import list_promotions, status
 from pipeline.cli.run import down, serve, up, worker
 from pipeline.cli.tell import migrate, steps
@@ -50,6 +51,6 @@ for _verb in (
     *(promote, rollback, status, list_promotions, history),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
-    *(verify, keys, token, steps, migrate),
+    *(verify, keys, token, notify, steps, migrate),
 ):
     main.add_command(_verb)

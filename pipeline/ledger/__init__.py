@@ -8,6 +8,7 @@ from pipeline.ledger.database import Database
 from pipeline.ledger.deliveries import Deliveries
 from pipeline.ledger.events import Event, Events
 from pipeline.ledger.history import History
+from pipeline.ledger.notifications import Notifications
 from pipeline.ledger.promotions import Controls, Page, Promotions
 from pipeline.ledger.rows import moment, new_id, repeated_id, stamp
 from pipeline.ledger.services import Holds, Sightings, States
@@ -51,6 +52,7 @@ class Ledger:
         self.sightings = Sightings(self.database)
         self.tokens = Tokens(self.database)
         self.spent_tokens = SpentTokens(self.database)
+        self.notifications = Notifications(self.database)
 
     def migrate(self) -> None:
         """Bring the schema to the newest version."""

@@ -12,6 +12,7 @@ from pipeline.domain.plan import Plan
 from pipeline.settings.access import AuthSettings
 from pipeline.settings.cluster import unfit
 from pipeline.settings.fields import Section, from_folder
+from pipeline.settings.notifications import NotificationSettings
 from pipeline.settings.sections import (
     HistorySettings,
     MlflowSettings,
@@ -67,6 +68,8 @@ class Settings(Section):
     """How promotions are carried out."""
     history: HistorySettings = HistorySettings()
     """What is kept of what was."""
+    notifications: tuple[NotificationSettings, ...] = ()
+    """Who is told what became of promotions."""
     services: tuple[ServiceSettings, ...] = ()
     """What is promoted where."""
 
@@ -82,6 +85,18 @@ class Settings(Section):
         unknown = self.auth.services() - {service.name for service in self.services}
         if unknown:
             raise ValueError(f"auth.oidc: there is no service {min(unknown)!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _telling_of_what_there_is(self) -> "Settings":
+        names = [channel.name for channel in self.notifications]
+        if len(set(names)) != len(names):
+            raise ValueError("notifications: each name may stand once")
+        known = {service.name for service in self.services}
+        for channel in self.notifications:
+            if unknown := set(channel.services) - known:
+                why = f"there is no service {min(unknown)!r}"
+                raise ValueError(f"notifications.{channel.name}: {why}")
         return self
 
     @model_validator(mode="after")

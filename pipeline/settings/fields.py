@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -59,6 +60,20 @@ def from_folder(url: str, scheme: str, info: ValidationInfo) -> str:
     if folder is None or not url.startswith(scheme):
         return url
     return scheme + os.path.normpath(Path(folder) / url.removeprefix(scheme))
+
+
+def require_http(url: str) -> str:
+    """Return an http(s) URL that holds no credentials, or raise."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        fits, parts = False, urlsplit("")
+    if not fits:
+        raise ValueError("no http or https address: write https://HOST/PATH")
+    if parts.username is not None:
+        raise ValueError("credentials do not belong into this address")
+    return url
 
 
 Seconds = Annotated[float, BeforeValidator(duration), Field(gt=0)]

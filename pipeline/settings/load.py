@@ -32,6 +32,8 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
         section, nested, key = name.removeprefix(_PREFIX).lower().partition("__")
         if name in _WHOLE:
             raw[section] = value
+        elif name.startswith(_PREFIX) and section == "notifications" and nested:
+            _address(raw, name, key, value)
         elif name.startswith(_PREFIX) and nested:
             raw[section] = _expanded(section, raw.get(section, {}))
             if not isinstance(raw[section], dict):
@@ -44,6 +46,16 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
         return Settings.model_validate(raw, context={"folder": path.parent.absolute()})
     except ValidationError as error:
         raise ConfigurationError(f"{path}: {_told(error)}") from None
+
+
+def _address(raw: dict[str, Any], variable: str, channel: str, value: str) -> None:
+    """Give the channel that a variable names its address: ``LAUREL_NOTIFICATIONS__OPS``."""
+    channels = raw.get("notifications")
+    for each in channels if isinstance(channels, list) else ():
+        if isinstance(each, dict) and str(each.get("name")).replace("-", "_") == channel:
+            each["to"] = value
+            return
+    raise ConfigurationError(f"{variable}: notifications has no channel of this name")
 
 
 def _expanded(section: str, value: Any) -> Any:  # noqa: ANN401 - YAML

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from pipeline.domain.references import names_registry, require_repository
-from pipeline.settings.fields import Bytes, LocalPath, Seconds, Section, from_folder
+from pipeline.settings.fields import Bytes, LocalPath, Seconds, Section, from_folder, require_http
 
 LAYOUT = "oci-layout:"
 
@@ -93,6 +93,8 @@ class ServerSettings(Section):
     """Address to listen on."""
     port: int = Field(default=8080, ge=0, le=65535)
     """Port to listen on."""
+    url: Annotated[str, AfterValidator(require_http)] | None = None
+    """Where people reach it, in links that others are sent; default: `http://HOST:PORT`."""
     allowed_hosts: tuple[str, ...] = ()
     """Further Host headers to accept beside the address itself."""
     token_file: LocalPath = Path("laurel.token")

@@ -5,6 +5,7 @@
     access.py   who may call
     images.py   where images go, and what makes them
     serving.py  what they are deployed to, tried in and counted with
+    notify.py   who is told what became of promotions
 """
 
 from collections.abc import Callable
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
 
     from pipeline.collection.survey import Survey
     from pipeline.ledger import Ledger
+    from pipeline.notify.notifier import Channel, Notifier
     from pipeline.promote import Tools
     from pipeline.worker import Worker
 
 __all__ = [
+    "build_channels",
     "build_local_target",
     "build_receiver",
     "build_survey",
@@ -57,6 +60,7 @@ __all__ = [
     "open_layout",
     "open_ledger",
     "own_image_tools",
+    "reached",
     "signer",
     "trust_policy",
 ]
@@ -144,7 +148,26 @@ def build_worker(settings: Settings, ledger: "Ledger", *, clock: Clock | None = 
         heavy=settings.worker.heavy,
         poll=settings.worker.poll,
         tidy=cache_limit(settings).tidy,
+        notifiers=_notifiers(settings, ledger, tools.clock),
     )
+
+
+def _notifiers(settings: Settings, ledger: "Ledger", clock: Clock) -> "tuple[Notifier, ...]":
+    if not settings.notifications:
+        return ()
+    from pipeline.notify.notifier import Notifier  # noqa: PLC0415 - where nobody is to be told
+    from pipeline.wiring.notify import channels  # noqa: PLC0415 - as above
+
+    url = reached(settings.server)
+    found = channels(settings, clock, url)
+    return tuple(Notifier(ledger, each, clock, url=url) for each in found)
+
+
+def build_channels(settings: Settings) -> "tuple[Channel, ...]":
+    """Make the channels by which people are told; ``ConfigurationError`` where one cannot be."""
+    from pipeline.wiring.notify import channels  # noqa: PLC0415 - one verb needs it
+
+    return tuple(channels(settings, SystemClock(), reached(settings.server)))
 
 
 def build_survey(settings: Settings, ledger: "Ledger") -> "Survey":
@@ -185,6 +208,12 @@ def build_receiver(
         wake=wake or (lambda: None),
     )
     return create_app(ledger, config)
+
+
+def reached(server: ServerSettings) -> str:
+    """Say where people reach this Laurel."""
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return server.url or f"http://{host}:{server.port}"
 
 
 def _names(server: ServerSettings) -> frozenset[str]:

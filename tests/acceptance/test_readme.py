@@ -28,11 +28,12 @@ ELSEWHERE = {
 }
 """Commands that are not typed here, and why each needs none of it."""
 ON_A_CLUSTER = "kubernetes.md"  # tests/cluster/test_laurel_in_the_cluster.py types it
+OF_NOTICES = "notifications.md"  # test_notifications.py types it
 TYPED = [
     each
     for page in PAGES
     for each in commands(page)
-    if page.name != ON_A_CLUSTER and each not in ELSEWHERE
+    if page.name not in {ON_A_CLUSTER, OF_NOTICES} and each not in ELSEWHERE
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,12 @@ from pipeline.domain.promotion import Kind, Phase
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.domain.serving import Hold
 from pipeline.errors import ConfigurationError, UnavailableError
+from pipeline.notify.notifier import Notifier
 from pipeline.reconciler import Reconciler
 from pipeline.worker import Worker
 from tests.fakes.local_machine import eventually
+from tests.servers.receiving import Receiver, receiving
+from tests.unit.notify.telling import notifier_of, sender_to
 from tests.unit.promotion_scene import MODEL, SERVICE, Scene, refuse, scene
 
 LAST_STEP = 50
@@ -29,7 +33,7 @@ def one(tmp_path: Path) -> Iterator[Scene]:
         yield made
 
 
-def worker_of(one: Scene, folder: Path) -> Worker:
+def worker_of(one: Scene, folder: Path, *notifiers: Notifier) -> Worker:
     plans = {SERVICE: one.plan}
     reconciler = Reconciler(one.ledger, one.models, plans, one.clock, timedelta(seconds=0))
     return Worker(
@@ -40,6 +44,7 @@ def worker_of(one: Scene, folder: Path) -> Worker:
         checkpoints=folder / "engine.db",
         heavy=1,
         poll=0.02,
+        notifiers=notifiers,
     )
 
 
@@ -329,3 +334,44 @@ def test_who_waits_to_tidy_up_holds_nobody_up_who_stops(
     worker.start()
     worker.stop()
     assert not any(thread.is_alive() for thread in worker._threads)
+
+
+def test_a_channel_that_hangs_keeps_no_promotion_waiting_and_is_told_at_last(
+    one: Scene, tmp_path: Path
+) -> None:
+    hangs, over = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        over.wait(60)
+
+    with receiving() as receiver:
+        receiver.meanwhile = hang
+        sender = sender_to(one, receiver.url)
+        worker = worker_of(one, tmp_path, notifier_of(one, sender))
+        worker.start()
+        try:
+            one.ledger.holds.set(SERVICE, Hold("ada", "an audit", one.clock.now()))
+            eventually(hangs.is_set, "the receiver to hang")
+            one.ledger.holds.release(SERVICE, actor="ada", at=one.clock.now())
+            for version in (1, 2):
+                one.models.point(MODEL, "champion", version)
+                worker.wake()
+                eventually(partial(ended, one, version), "its end")
+            assert {posted.json["type"] for posted in receiver.posted} == {
+                "dev.laurel.service.held"
+            }
+            over.set()
+            eventually(lambda: len(told(receiver)) == 4, "both ends told")
+        finally:
+            over.set()
+            worker.stop()
+    types = [each.removeprefix("dev.laurel.") for each in told(receiver)]
+    assert types == ["service.held", "service.released", *["promotion.succeeded"] * 2]
+
+
+def told(receiver: Receiver) -> list[str]:
+    """Name what was told, once however often it was sent."""
+    return list(
+        {posted.headers["webhook-id"]: posted.json["type"] for posted in receiver.posted}.values()
+    )
