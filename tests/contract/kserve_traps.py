@@ -96,6 +96,7 @@ TRAPS = {
         percent_on_a_service_at_rest,
         "'v1'",
         (shifting, "is_stable", lambda *_: False),
+        (shifting, "keep_memory", lambda *_: False),
     ),
     "2 a percent from the start leaks to the last ready revision": trap(
         canary_after_a_bad_one_that_was_only_stopped,
