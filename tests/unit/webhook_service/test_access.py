@@ -151,6 +151,7 @@ def test_a_token_for_one_service_sees_that_one_alone(
     assert client.call("GET", f"/promotions/{theirs.id}/events", token=bound).status == 200
     for path in (
         "/services/churn",
+        "/services/churn/history",
         "/promotions?service=churn",
         f"/promotions/{others.id}",
         f"/promotions/{others.id}/events",
