@@ -3,8 +3,10 @@
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
+from tests.cluster.services import inference_service
 from tests.cluster.stack.api import Api, Object
 from tests.cluster.stack.parts import Parts
 from tests.servers.waiting import until
@@ -47,6 +49,29 @@ def killed(parts: Parts, name: str) -> Iterator[None]:
         yield
     finally:
         parts.start_again(name)
+
+
+def admits(api: Api, namespace: str) -> bool:
+    """Tell whether KServe's webhooks and Knative's answer: objects are tried out, and not made."""
+    tried = "tried-out", "nowhere/model"
+    here = f"namespaces/{namespace}"
+    paths = {
+        f"/apis/serving.kserve.io/v1beta1/{here}/inferenceservices": inference_service(*tried),
+        f"/apis/serving.knative.dev/v1/{here}/services": _knative_service(*tried),
+    }
+    return all(
+        api.call("POST", f"{path}?dryRun=All", made)[0] == HTTPStatus.CREATED
+        for path, made in paths.items()
+    )
+
+
+def _knative_service(name: str, image: str) -> Object:
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
+    }
 
 
 @contextmanager

@@ -37,8 +37,9 @@ from tests.cluster.courses import (
     undisturbed,
 )
 from tests.cluster.lines import lines
-from tests.cluster.obstacles import killed, stopped
+from tests.cluster.obstacles import admits, killed, stopped
 from tests.cluster.promotions import PATIENCE, Neighbours, Promotions, promoting
+from tests.cluster.stack.node import answers
 from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.whole import Whole
 from tests.cluster.traffic import Traffic
@@ -107,6 +108,15 @@ def stage(
                 expected = undisturbed(service, COURSE, seen)
         assert expected.phase is Phase.SUCCEEDED
         yield Stage(service, laid.parts, expected)
+
+
+@pytest.fixture(autouse=True)
+def _all_are_back(stage: Stage) -> Iterator[None]:
+    """Leave the cluster to the next test once everybody answers again."""
+    yield
+    where = stage.service.services
+    until(lambda: admits(where.api, where.namespace), "webhooks that answer")
+    until(lambda: answers(f"http://{where.place.registry}/v2/"), "the registry")
 
 
 def test_each_part_of_the_cluster_away_at_each_point_is_no_more_than_a_delay(stage: Stage) -> None:

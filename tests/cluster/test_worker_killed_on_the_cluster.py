@@ -21,10 +21,12 @@ from tests.cluster.courses import (
     stopped_at_each_point,
     undisturbed,
 )
+from tests.cluster.obstacles import admits
 from tests.cluster.promotions import Neighbours, Promotions, promoting
 from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.whole import Whole
 from tests.cluster.turns import turn
+from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("killed_on_the_cluster")]
 CORE, ABORTED = "to its end", "aborted half way"
@@ -98,6 +100,7 @@ def test_an_api_server_restarted_after_every_change_is_no_more_than_a_delay(
 
     ends_as_undisturbed(name, service, as_if, disturb)
     assert restarts
+    until(lambda: admits(service.services.api, service.services.namespace), "webhooks that answer")
 
 
 def answers(service: Promotions, path: str) -> bool:
