@@ -4,12 +4,12 @@ The chain alone cannot tell that its end was cut off, or that all of it was told
 can: they are in the image registry, signed, and each has the head that the history had by then.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.domain.chain import BrokenAt, Entry, Head, contradiction, verify_chain
+from pipeline.domain.chain import BrokenAt, Entry, Head, beginning, contradiction, verify_chain
 from pipeline.domain.references import Digest, ImageRef
 from pipeline.errors import CorruptedError, InvalidReferenceError
 
@@ -30,46 +30,46 @@ class Audit:
     """
 
     service: str
-    head: Head | None = None
+    head: Head = field(init=False)
     why: str = ""
     hashes: list[str] = field(default_factory=list)
     images: set[ImageRef] = field(default_factory=set)
-    statements: int | None = None
     named: set[str] = field(default_factory=set)
+    statements: int | None = None
+
+    def __post_init__(self) -> None:
+        self.head = beginning(self.service)
 
     def to_json(self) -> dict[str, Any]:
         """Write the result for programs."""
-        head = self.head and {"number": self.head.number, "hash": self.head.hash}
         return {
             "service": self.service,
             "verified": not self.why,
-            "head": head,
+            "head": None if self.why else {"number": self.head.number, "hash": self.head.hash},
             "statements": self.statements,
             "statements_missing": None if self.statements is None else len(self.named),
             "why": self.why or None,
         }
 
 
-def audit_chain(entries: Iterable[Entry], service: str) -> Audit:
-    """Recompute every hash of a service's history."""
-    audit = Audit(service)
+def read_on(audit: Audit, entries: Iterable[Entry]) -> None:
+    """Recompute every hash of the entries that follow what was read before."""
     try:
-        found = verify_chain(_noted(entries, audit), service)
+        found = verify_chain(_noted(entries, audit), audit.service, audit.head)
     except CorruptedError as error:  # a line that somebody broke is an entry that does not verify
         audit.why = f"{error}; {len(audit.hashes)} entries before it hold"
-        return audit
+        return
     if isinstance(found, BrokenAt):
         audit.why = found.why
     else:
         audit.head = found
-    return audit
 
 
-def audit_statements(audit: Audit, settings: "Settings", serving: Iterable[str]) -> None:
-    """Hold a history that verified against every deployment that was stated of its service.
+def find_statements(audit: Audit, settings: "Settings", serving: Iterable[str]) -> list["Stated"]:
+    """Find every deployment that was stated of a service, the first one first.
 
-    Looked for on the images that it names, on those that serve now, and on every tagged one beside
-    them: whoever cut off the end of a history cut off what named the newest.
+    Looked for on the images that its history names, on those that serve now, and on every tagged
+    one beside them: whoever cut off the end of a history cut off what named the newest.
     """
     from pipeline import wiring
     from pipeline.trust.deployments import stated_deployments
@@ -79,10 +79,15 @@ def audit_statements(audit: Audit, settings: "Settings", serving: Iterable[str])
     found: list[Stated] = []
     for image in sorted(audit.images | _tagged(audit, settings, registry), key=str):
         found += stated_deployments(image, audit.service, registry=registry, policy=policy)
+    return sorted(found, key=lambda stated: stated.deployment.sequence)
+
+
+def compare(audit: Audit, found: Sequence["Stated"]) -> None:
+    """Hold a history against the statements; it must have been read on since these were found."""
     audit.statements = len(found)
     audit.named -= {stated.referrer.value for stated in found}
-    found.sort(key=lambda stated: stated.deployment.sequence)
-    audit.why = next(filter(None, (_contradicted(stated, audit) for stated in found)), "")
+    contradicted = (_contradicted(stated, audit) for stated in found)
+    audit.why = audit.why or next(filter(None, contradicted), "")
 
 
 def _noted(entries: Iterable[Entry], audit: Audit) -> Iterator[Entry]:

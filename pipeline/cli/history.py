@@ -13,7 +13,7 @@ from pipeline.cli.asked import Asked, shared
 from pipeline.cli.exits import refuse, say
 from pipeline.cli.history_tables import audit_table, moment_table, served_table
 from pipeline.cli.output import show
-from pipeline.errors import ConfigurationError, InvalidReferenceError
+from pipeline.errors import ConfigurationError, CorruptedError, InvalidReferenceError
 
 if TYPE_CHECKING:
     from pipeline.cli.audit import Audit
@@ -78,28 +78,38 @@ def _export(client: "Client", service: str, form: str) -> None:
 
 
 def _verify(client: "Client", asked: Asked, service: str) -> None:
-    from pipeline.cli.audit import audit_chain, audit_statements
+    from pipeline.cli.audit import Audit, compare, find_statements, read_on
     from pipeline.domain.export import read_entries
 
-    pieces = client.stream("services", service, "history", accept=_ACCEPT["jsonl"])
-    audit = audit_chain(read_entries(pieces), service)
+    def entries(after: int = 0) -> "Iterator[Entry]":
+        accept = _ACCEPT["jsonl"]
+        path = ("services", service, "history")
+        return read_entries(client.stream(*path, accept=accept, after=after))
+
+    audit = Audit(service)
+    read_on(audit, entries())
     if not asked.config.exists():
         say("the signed deployment statements are not compared: no laurel.yaml tells of a registry")
     elif not audit.why:
-        audit_statements(audit, asked.settings(), _serving(client, service))
+        found = find_statements(audit, asked.settings(), _serving(client, service))
+        read_on(audit, entries(after=audit.head.number))  # one may have been signed meanwhile
+        compare(audit, found)
     _tell(audit, asked)
 
 
 def _verify_file(asked: Asked, file: Path, service: str | None) -> None:
-    from pipeline.cli.audit import audit_chain
+    from pipeline.cli.audit import Audit, read_on
     from pipeline.domain.export import read_entries
 
     entries = read_entries(_pieces(file))
-    first = next(entries, None) if service is None else None
-    if service is None and first is None:
+    try:
+        first = next(entries, None)
+    except CorruptedError as error:
+        refuse(f"{file} does not verify: {error}")
+    if first is None:
         raise InvalidReferenceError(f"{file} has no entry: export a service's history into it")
-    whole: Iterator[Entry] = entries if first is None else chain([first], entries)
-    audit = audit_chain(whole, service or (first.service if first else ""))
+    audit = Audit(service or first.service)
+    read_on(audit, chain([first], entries))
     _tell(audit, asked)
     if not asked.json:
         say(

@@ -95,9 +95,14 @@ def seal(entry: Entry) -> str:
     return hashlib.sha256(rfc8785.dumps(said)).hexdigest()
 
 
-def verify_chain(entries: Iterable[Entry], service: str) -> Head | BrokenAt:
-    """Recompute a whole history, oldest entry first; the head, or the first broken entry."""
-    head = beginning(service)
+def verify_chain(
+    entries: Iterable[Entry], service: str, after: Head | None = None
+) -> Head | BrokenAt:
+    """Recompute a history, oldest entry first; the head, or the first broken entry.
+
+    ``after`` is the head of what was recomputed before; without it the history is a whole one.
+    """
+    head = after or beginning(service)
     for entry in entries:
         why = _not_next(entry, head, service)
         if why:

@@ -21,6 +21,7 @@ from tests.servers.waiting import until
 pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.slow]
 REQUEST = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()
 UP, DOWN = "laurel up", "laurel down"
+HISTORY = ("laurel history fraud", "laurel history fraud --verify")
 ELSEWHERE = {
     "make demo": "test_demo.py runs `laurel demo`, which is all that it does",
     "make dev": "it made the environment that this test runs in",
@@ -116,6 +117,10 @@ def test_every_command_does_what_the_pages_say(
         looked_at = reader.type("laurel status ID")
     assert {status for status, _ in seen} == {200}, seen
     assert labels(looked_at) == labels(shown(ROOT / "docs/promotion.md", "laurel status ID"))
+    served, verified = map(reader.type, HISTORY)
+    page = ROOT / "docs/history.md"
+    assert served.splitlines()[0].split() == shown(page, HISTORY[0]).splitlines()[0].split()
+    assert labels(verified) == labels(shown(page, HISTORY[1]))
     phases = {promotion.phase for promotion in laurel.promotions()}
     assert phases <= {Phase.SUCCEEDED, Phase.SUPERSEDED, Phase.ABORTED}, laurel.story()
     assert reader.type(DOWN) == "everything is down\n"

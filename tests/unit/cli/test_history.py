@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from pipeline import wiring
 from pipeline.adapters.cosign_signer import KeyFileSigner
+from pipeline.cli import audit
 from pipeline.domain.chain import beginning, seal
 from pipeline.domain.export import json_line, read_entries
 from pipeline.domain.oci import IMAGE_MANIFEST
@@ -180,6 +182,21 @@ def test_a_history_verifies_against_every_signed_statement(deployments: Deployme
     }
 
 
+def test_a_deployment_that_is_stated_meanwhile_contradicts_nothing(
+    deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployments.deploy(1)
+    find = audit.find_statements
+
+    def found(*arguments: Any) -> list[Any]:  # noqa: ANN401 - whatever it takes
+        deployments.deploy(2)
+        return find(*arguments)
+
+    monkeypatch.setattr(audit, "find_statements", found)
+    told = answer("history", "fraud", "--verify")
+    assert (told["head"]["number"], told["statements"]) == (6, 2)
+
+
 def test_a_statement_that_is_gone_is_counted(deployments: Deployments) -> None:
     made = deployments.deploy(1)
     assert made.image is not None
@@ -320,6 +337,7 @@ TAMPERED: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "swapped": (_swap, "entry 2 is not there"),
     "inserted": (lambda lines: [lines[0], *lines], "entry 2 is not there"),
     "broken": (lambda lines: [lines[0], "{", *lines[1:]], "line 2"),
+    "broken at once": (lambda lines: ["{", *lines], "line 1"),
 }
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.domain.chain import BrokenAt, Entry, verify_chain
 from pipeline.domain.export import LONGEST_LINE, csv_header, csv_line, json_line, read_entries
 from pipeline.errors import CorruptedError
-from tests.unit.domain.test_chain import HISTORIES, THREE
+from tests.unit.domain.test_chain import HISTORIES, THREE, calm
 
 
 def as_json(entries: list[Entry]) -> bytes:
@@ -30,6 +30,7 @@ def in_pieces(content: bytes, size: int) -> list[bytes]:
     return [content[n : n + size] for n in range(0, len(content), size)]
 
 
+@calm
 @given(HISTORIES, st.sampled_from([as_json, as_csv]), st.integers(1, 200))
 def test_an_export_is_read_as_it_was_written(entries: list[Entry], write: Any, size: int) -> None:  # noqa: ANN401 - either
     read = list(read_entries(in_pieces(write(entries), size)))
@@ -37,6 +38,7 @@ def test_an_export_is_read_as_it_was_written(entries: list[Entry], write: Any, s
     assert verify_chain(read, "fraud") == entries[-1].head
 
 
+@calm
 @given(HISTORIES)
 def test_a_line_without_its_hash_is_what_was_hashed(entries: list[Entry]) -> None:
     for entry in entries:
