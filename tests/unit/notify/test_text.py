@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.domain.notice import Urgency
@@ -98,6 +98,7 @@ def test_whoever_asked_is_told_by_name_and_can_call_nobody_else(one: Scene) -> N
     assert notice.sentence == "@\u200beveryone <b> [31m@\u200bHERE @channels ada@example.com"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_text_is_one_line_of_a_bounded_length(text: str) -> None:
     line = plain(text)
