@@ -30,7 +30,9 @@ from pipeline.kserve.inference import InferenceService
 from pipeline.kserve.json_patch import Json, difference, pointer
 from pipeline.kserve.spec import undone
 
+_ALL = 100
 _PERCENT = "canaryTrafficPercent"
+_TRAFFIC = pointer("spec", "traffic")
 _IN_FLIGHT = (CANARY, CANARY_MODEL, PERCENT, UNDO)
 _ROLLED_OUT = pointer("status", "components", "predictor", "latestRolledoutRevision")
 _PREVIOUS = pointer("status", "components", "predictor", "previousRolledoutRevision")
@@ -192,6 +194,20 @@ def repaired(now: InferenceService, revision: str) -> list[Json]:
     Both of its names, or the next look at it turns traffic back again.
     """
     return [*_named(now, revision), {"op": "replace", "path": _ROLLED_OUT, "value": revision}]
+
+
+def braked(service: Json, revision: str) -> list[Json]:
+    """Give a revision all of a Knative service's traffic; a patch of that service.
+
+    Only while KServe cannot change it at all: it writes over this as soon as it can. Whatever is
+    not named here loses its pods after a minute.
+    """
+    there = service["spec"]["traffic"]
+    alone = {"revisionName": revision, "latestRevision": False, "percent": _ALL, "tag": "prev"}
+    return [
+        {"op": "test", "path": _TRAFFIC, "value": there},
+        {"op": "replace", "path": _TRAFFIC, "value": [alone]},
+    ]
 
 
 def _named(now: InferenceService, revision: str) -> list[Json]:

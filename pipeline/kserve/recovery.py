@@ -22,6 +22,7 @@ class Act(StrEnum):
     DEFEND = "make harmless what KServe remembers"
     ABORT = "ask for stable's image with 0 %"
     WITHDRAW = "ask for stable's image without a percent: nothing runs"
+    BRAKE = "give stable everything without KServe, which is refused whatever it asks for"
     AGAIN = "ask for another revision of stable: Knative gave up the one it had made"
     RETREAT = "ask for 0 %: the newest ready revision is not stable's, and has a share"
     CLEAN = "take the percent and the notes away: a revision of stable is ready"
@@ -48,6 +49,8 @@ class Sight:
     given_up
         Whether the newest revision is stable's, and Knative gave it up: it comes no more by itself,
         also when what hindered it, a quota, is gone.
+    kept
+        Whether KServe is refused whatever it asks for, and Knative kept the canary.
 
     """
 
@@ -59,6 +62,7 @@ class Sight:
     strange: bool = False
     final: bool = False
     given_up: bool = False
+    kept: bool = False
 
     @property
     def asked(self) -> bool:
@@ -138,10 +142,17 @@ def _fresh(sight: Sight) -> bool:
     return runs_stable(sight.now, sight.created) and sight.now.created == sight.now.ready
 
 
+def _waiting(sight: Sight) -> Act:
+    """Wait for a fresh revision of stable, but for what no waiting mends."""
+    if sight.kept and runs_stable(sight.now, sight.rolled_out):
+        return Act.BRAKE
+    return Act.AGAIN if sight.given_up else Act.WAIT
+
+
 def _end(sight: Sight) -> Act:
     now, fresh = sight.now, _fresh(sight)
     if now.percent == 0:
-        return Act.AGAIN if sight.given_up else Act.WAIT
+        return _waiting(sight)
     strange = sight.strange and not fresh and runs_stable(now, sight.rolled_out)
     if now.percent is not None or strange:  # somebody else wrote it, or took it away
         return Act.DEFEND if defenceless(sight) else Act.RETREAT

@@ -16,6 +16,8 @@ RESTORED_WITHIN = 120.0
 """Seconds that one call waits for a fresh revision of stable; who calls it calls again."""
 SURE_AFTER = 15.0
 """Seconds that KServe must have been refused everything until nothing of it can still come."""
+BRAKED_AFTER = 3.0
+"""Seconds that it must have been so until Laurel does for KServe what cannot wait."""
 _LOOK_AGAIN = 5.0
 """Seconds after which everything is looked at anew: not all of it stands on what is watched."""
 
@@ -65,6 +67,8 @@ def act(service: Service, seen: Sight, sequence: int) -> bool | None:
             service.patch_status(patches.repaired(now, seen.standing))
         case Act.DEFEND:
             service.patch_status(patches.defended(now))
+        case Act.BRAKE:
+            service.brake(now.rolled_out)
         case asking:
             service.patch(_asked(now, asking, sequence))
     return None
@@ -82,28 +86,46 @@ def _asked(now: InferenceService, asking: Act, sequence: int) -> list[Json]:
 
 
 class Refused:
-    """Whether KServe is refused whatever it asks Knative for, and Knative kept what it had.
+    """Whether KServe is refused whatever it asks Knative for, as long as somebody looks.
 
-    A quota with no room for one pod refuses the way back as well as the canary. Then Knative's
-    service is still that of stable alone, and asking for just that asks for nothing. It is believed
-    only when it has lasted: KServe may be in the middle of something that was asked for before.
+    A quota with no room for one more pod refuses every change, also that of a percent: KServe tries
+    each out first, and Knative tries a pod out for that. It is believed only when it has lasted:
+    KServe may be in the middle of something that was asked for before.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._since: float | None = None
+        self._untouched_since: float | None = None
+
+    def look(self, now: InferenceService) -> None:
+        """Take note of one more look."""
+        self._since = (self._since or time.monotonic()) if refusal(now) else None
 
     def lasts(self, now: InferenceService) -> bool:
-        """Tell whether it was so every time that somebody looked, for long enough."""
-        if not (refusal(now) and self._service.untouched(now)):
-            self._since = None
+        """Tell whether Knative's service was that of stable alone all the while.
+
+        Then asking for just that asks for nothing.
+        """
+        if self._since is None or not self._service.untouched(now):
+            self._untouched_since = None
             return False
-        self._since = self._since or time.monotonic()
-        return time.monotonic() - self._since >= SURE_AFTER
+        self._untouched_since = self._untouched_since or time.monotonic()
+        return time.monotonic() - self._untouched_since >= SURE_AFTER
+
+    def keeps(self, now: InferenceService) -> bool:
+        """Tell whether Knative still names the canary, whose share and pods nobody takes then."""
+        if self._since is None or time.monotonic() - self._since < BRAKED_AFTER:
+            return False
+        found = self._service.knative()
+        if found is None or not found.floating:
+            return False
+        return not runs_stable(now, self._service.image(found.ready))
 
 
 def sight(service: Service, now: InferenceService, refused: Refused) -> Sight:
     """Read what decides of a service's revisions, and no more than that."""
+    refused.look(now)
     created = service.image(now.created) if now.created else ""
     rolled_out = service.image(now.rolled_out) if now.rolled_out else ""
     ending = asked(now) and now.percent is not None and now.created == now.ready
@@ -122,6 +144,7 @@ def sight(service: Service, now: InferenceService, refused: Refused) -> Sight:
         and now.created == now.rolled_out
         and (service.final(now) or refused.lasts(now)),
         given_up=_given_up(service, now, created),
+        kept=asked(now) and now.percent == 0 and refused.keeps(now),
     )
 
 

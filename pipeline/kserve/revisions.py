@@ -62,11 +62,16 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class KnativeService:
-    """The Knative service that KServe keeps; ``split`` is whether it gives the newest 0 %."""
+    """The Knative service that KServe keeps.
+
+    ``floating`` is whether its traffic names whatever was ready last, ``split`` whether with 0 %.
+    """
 
     image: str
+    floating: bool
     split: bool
     created: str
+    ready: str
     reconciled: bool
 
     @classmethod
@@ -75,13 +80,13 @@ class KnativeService:
         spec, status = raw.get("spec", {}), raw.get("status") or {}
         known = status.get("observedGeneration") == raw.get("metadata", {}).get("generation")
         made = conditions(raw).get("ConfigurationsReady", Condition())
+        newest = [one for one in spec.get("traffic") or () if one.get("latestRevision") is True]
         return cls(
             image=_image(spec.get("template", {}).get("spec", {})),
-            split=any(
-                share.get("latestRevision") is True and share.get("percent") == 0
-                for share in spec.get("traffic") or ()
-            ),
+            floating=bool(newest),
+            split=any(share.get("percent") == 0 for share in newest),
             created=str(status.get("latestCreatedRevisionName") or ""),
+            ready=str(status.get("latestReadyRevisionName") or ""),
             reconciled=known and made.status != "Unknown",
         )
 

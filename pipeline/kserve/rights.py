@@ -61,6 +61,11 @@ RIGHTS = (
     Right("list", REVISIONS, "to find what can be rolled back to"),
     Right("watch", REVISIONS, "to see a revision get ready"),
     Right("get", KNATIVE_SERVICES, "to know that no revision can still come"),
+    Right(
+        "patch",
+        KNATIVE_SERVICES,
+        "to stop a canary where a full quota keeps KServe from changing anything",
+    ),
     Right("list", PODS, "to see a revision's pods: conditions do not show an unready one"),
     Right("get", PODS, "to read a pod's last words", subresource="log"),
     Right("list", EVENTS, "to read why a pod is not scheduled, or its image not pulled"),
@@ -89,4 +94,6 @@ def _may(cluster: Cluster, right: Right, service: str) -> bool:
         name = cluster.namespace
     elif right.kind == INFERENCE_SERVICES and right.verb in _NAMED:
         name = service
+    elif right.kind == KNATIVE_SERVICES:
+        name = f"{service}-predictor"
     return cluster.may(right.verb, right.kind, subresource=right.subresource, name=name)

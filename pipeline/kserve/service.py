@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from pipeline.errors import ConflictError, NotFoundError, StaleSequenceError
+from pipeline.kserve import patches
 from pipeline.kserve.cluster import Cluster
 from pipeline.kserve.inference import InferenceService
 from pipeline.kserve.json_patch import Json
@@ -90,16 +91,28 @@ class Service:
         Its service runs the same image with the same 0 %, and its configuration made of that what
         KServe calls the newest. Until then a revision of what was asked for before may still come.
         """
-        raw = self.cluster.get(KNATIVE_SERVICES, f"{self.name}-predictor")
-        return raw is not None and KnativeService.parse(raw).made(now)
+        found = self.knative()
+        return found is not None and found.made(now)
 
     def untouched(self, now: InferenceService) -> bool:
         """Tell whether Knative was asked for nothing but what the InferenceService would have it.
 
         Its service has the image that is asked for without any split, as if no change had begun.
         """
+        found = self.knative()
+        return found is not None and found.at_rest(now)
+
+    def knative(self) -> KnativeService | None:
+        """Read the Knative service that KServe keeps; ``None`` where there is none."""
         raw = self.cluster.get(KNATIVE_SERVICES, f"{self.name}-predictor")
-        return raw is not None and KnativeService.parse(raw).at_rest(now)
+        return None if raw is None else KnativeService.parse(raw)
+
+    def brake(self, revision: str) -> None:
+        """Have Knative give a revision everything, without KServe: nothing else is named then."""
+        name = f"{self.name}-predictor"
+        raw = self.cluster.get(KNATIVE_SERVICES, name)
+        if raw is not None:
+            self.cluster.patch(KNATIVE_SERVICES, name, patches.braked(raw, revision))
 
     def create(self, manifest: Json) -> InferenceService:
         """Make it; ``ConflictError`` where somebody else did so first."""

@@ -5,7 +5,7 @@ nobody else asks for. What decides each step: tests/unit/kserve/test_no_room.py.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pipeline.kserve.resources import REVISIONS
 from pipeline.kserve.revisions import Revision
 from tests.cluster.grounds import Ground
 from tests.cluster.models import Model
-from tests.cluster.obstacles import denied
+from tests.cluster.obstacles import denied, quota
 from tests.cluster.services import Services
 from tests.cluster.stack.api import Api
 from tests.cluster.stack.whole import Whole
@@ -40,7 +40,7 @@ def ground(
     kubeconfig: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Ground]:
-    monkeypatch.setattr(restoring, "RESTORED_WITHIN", 5.0)
+    monkeypatch.setattr(restoring, "RESTORED_WITHIN", 8.0)
     door = connect(kubeconfig=kubeconfig, context=None, namespace=services.namespace)
     with closing(Gateway(cluster.place.gateway)) as gateway:
         ground = Ground("fraud", services, model, door, KServeServing(door, gateway))
@@ -83,6 +83,30 @@ def test_a_canary_in_the_only_free_place_has_no_traffic_while_stable_waits_for_o
             assert revision(ground, canary).replicas == 1
             offer(ground.services.api, place, 3)
             restored(ground)
+
+
+def test_a_full_quota_keeps_no_canary_in_traffic_nor_its_pod_in_the_way(ground: Ground) -> None:
+    """KServe can change nothing then, not even a percent; so Laurel tells Knative itself."""
+    ground.history("v1")
+    canary = ground.canary(ground.image("v2"), 30)
+    api, namespace = ground.services.api, ground.services.namespace
+    quota(api, namespace, pods="2")
+    limit = f"/api/v1/namespaces/{namespace}/resourcequotas/limit"
+    until(lambda: (api.get(limit) or {}).get("status", {}).get("used"), "it counts", _PATIENCE)
+    refused(ground, "exceeded quota: limit")
+    with only(ground, "v1"):
+        stable = ground.now().digest
+
+        def in_its_place() -> bool:
+            with suppress(UnavailableError):  # by then because its pod is not ready yet
+                ground.restore()
+            newest = max(ground.revisions())
+            return newest > canary and revision(ground, newest).warm(1)
+
+        until(in_its_place, "a fresh revision of stable has the canary's place", 2 * _PATIENCE)
+        assert ground.revisions()[max(ground.revisions())] == stable
+        api.delete(limit)
+        restored(ground)
 
 
 def refused(ground: Ground, words: str) -> None:

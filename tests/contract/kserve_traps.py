@@ -177,7 +177,7 @@ TRAPS = {
     ),
     "G annotations are copied into the template": trap(
         hold_makes_no_revision,
-        "[2-9] revisions were made",
+        "[2-9] revisions were made|has all traffic",
         (spec, "shield", lambda _: None),
         (inference, "shielded", lambda _: True),
     ),

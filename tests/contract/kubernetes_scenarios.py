@@ -337,6 +337,21 @@ def a_quota_freezes_the_service_as_refused_pods_do(scene: Scene) -> None:
     scene.settles("02*=0 01=100#prev", "02 02 01 -")
 
 
+def a_full_quota_refuses_every_change_even_of_a_percent(scene: Scene) -> None:
+    scene.create(scene.stage.image("v1"))
+    scene.change(scene.stage.image("v2"), 0)
+    scene.settles("02*=0 01=100#prev", "02 02 01 -")
+    scene.change(None, 10)
+    scene.settles("02*=10 01=90#prev", "02 02 01 -")
+    with scene.stage.full():
+        scene.change(None, 0)
+        scene.stage.until(lambda: scene.condition("PredictorReady") == "False: ReconcileFailed")
+        assert "exceeded quota" in message(scene.read(), "PredictorReady")
+        scene.stays("02*=10 01=90#prev", "02 02 01 -", seconds=2)
+        scene.shares(v1=90, v2=10)
+    scene.settles("02*=0 01=100#prev", "02 02 01 -")
+
+
 def without_a_least_number_idle_pods_go_and_come_back_for_a_request(scene: Scene) -> None:
     scene.create(scene.stage.image("v1"), minReplicas=0)
     scene.stage.until(lambda: not scene.pods("01"))
@@ -501,6 +516,7 @@ SCENARIOS = [
     an_image_that_cannot_be_pulled_is_told_at_the_deadline,
     pods_that_no_node_has_room_for_are_told_at_once,
     a_quota_freezes_the_service_as_refused_pods_do,
+    a_full_quota_refuses_every_change_even_of_a_percent,
     without_a_least_number_idle_pods_go_and_come_back_for_a_request,
     another_least_number_of_pods_is_another_revision,
     what_knative_refuses_freezes_the_service_until_it_is_mended,

@@ -79,13 +79,19 @@ def _collect(world: World) -> None:
                 world.ingresses.pop(metadata["uid"], None)
 
 
+def _run_pods(world: World) -> None:
+    """Have each revision's pods: the newest first, for waking an old one takes an autoscaler."""
+    for found in reversed(world.store.all(REVISION)):
+        run_pods(world, found)
+
+
 STAGES: dict[str, _Stage] = {
     "collector": _collect,
     "kserve": _each(ISVC, reconcile_isvc),
     "service": _each(SERVICE, reconcile_service),
     "configuration": _each(CONFIGURATION, reconcile_configuration),
     "scale": _each(REVISION, autoscale),
-    "pods": _each(REVISION, run_pods),
+    "pods": _run_pods,
     "revision": _each(REVISION, reconcile_revision),
     "route": _each(ROUTE, reconcile_route),
     "gateway": program_gateway,
@@ -212,13 +218,13 @@ class FakeCluster:
             self.store.poke()
 
     @contextmanager
-    def full(self, quota: str = "limit") -> Iterator[None]:
-        """Have a quota that leaves room for no further pod."""
+    def full(self, quota: str = "limit", *, pods: int = 0) -> Iterator[None]:
+        """Have a quota for so many pods; by default one that never has room for another."""
 
         def asked(review: Review) -> None:
-            if review.kind == POD and review.operation == "CREATE":
-                used = len(self.store.all(POD, self.namespace))
-                said = f"requested: pods=1, used: pods={used}, limited: pods={used}"
+            used = len(self.store.all(POD, self.namespace))
+            if review.kind == POD and review.operation == "CREATE" and used >= pods:
+                said = f"requested: pods=1, used: pods={used}, limited: pods={pods or used}"
                 raise over_quota(POD, review.object["metadata"]["name"], quota, said)
 
         self.store.admission.append(asked)

@@ -108,8 +108,8 @@ def _service_status(world: World, isvc: Json) -> Json:
         world.store.create(SERVICE, wanted)
         return {}
     seen: Json = found.get("status", {})
+    validate_service(world.store, wanted)  # KServe tries it out each time, changed or not
     if found["spec"] != wanted["spec"]:
-        validate_service(world.store, wanted)
         world.store.update(SERVICE, {**found, "spec": wanted["spec"]})
     return seen
 

@@ -21,6 +21,7 @@ IMAGE = "/spec/predictor/containers/0/image"
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(restoring, "RESTORED_WITHIN", 10.0)
+    monkeypatch.setattr(restoring, "BRAKED_AFTER", 1.0)
     monkeypatch.setattr(restoring, "SURE_AFTER", 1.0)
     monkeypatch.setattr(restoring, "_LOOK_AGAIN", 0.5)
     with kserve_scene(tmp_path, monkeypatch) as scene:
@@ -48,14 +49,20 @@ def test_what_was_refused_only_a_moment_ago_may_still_come(scene: Scene) -> None
     scene.history("v1", "v2")
     service = Service(scene.cluster, SERVICE)
     refused = restoring.Refused(service)
-    assert not refused.lasts(service.there())  # nothing is refused
+
+    def lasts() -> bool:
+        now = service.there()
+        refused.look(now)
+        return refused.lasts(now)
+
+    assert not lasts()  # nothing is refused
     with scene.fake.full():
         with pytest.raises(RejectedError):
             scene.target.deploy(PLAN, scene.image("v3"), 3)
         scene.edit({"op": "replace", "path": IMAGE, "value": str(image("v2").ref)})
         scene.settle()
-        assert not refused.lasts(service.there())
-        eventually(lambda: refused.lasts(service.there()))
+        assert not lasts()
+        eventually(lasts)
 
 
 def test_a_fresh_revision_of_stable_that_was_given_up_is_made_again_once_there_is_room(
@@ -109,3 +116,33 @@ def test_the_way_back_goes_on_while_no_pod_may_start(
     assert scene.now().clean
     assert scene.now().serves_alone(scene.now().created)
     assert scene.answers() == {"200 v2"}
+
+
+def test_a_full_quota_keeps_no_canary_in_traffic_nor_its_pod_in_the_way(scene: Scene) -> None:
+    """KServe can change nothing then, not even a percent; so Laurel tells Knative itself."""
+    scene.history("v1", "v2")
+    scene.fake.advance(100)  # v1 has no pods any more
+    canary = scene.canary("v3", 3, percent=30)
+    with scene.fake.full(pods=2):
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="exceeded quota"):
+                scene.target.restore(SERVICE, 3)
+            assert scene.answers() == {"200 v2"}
+            scene.fake.advance(100)
+        assert scene.fake.pods(canary) == []  # in its place a fresh revision of stable has started
+        assert len(scene.fake.revisions(SERVICE)) == 4
+    scene.target.restore(SERVICE, 3)
+    scene.settle()
+    assert scene.now().clean
+    assert scene.now().serves_alone(scene.now().created)
+    assert scene.answers() == {"200 v2"}
+
+
+def test_a_moment_s_refusal_is_left_to_kserve(scene: Scene) -> None:
+    scene.history("v1", "v2")
+    scene.canary("v3", 3, percent=30)
+    scene.edit({"op": "replace", "path": "/spec/predictor/canaryTrafficPercent", "value": 101})
+    scene.settle()
+    before = scene.cluster.calls.copy()
+    scene.target.restore(SERVICE, 3)
+    assert (scene.cluster.calls - before)["patch", "services"] == 0

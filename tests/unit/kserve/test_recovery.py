@@ -55,6 +55,14 @@ STATES = {
     "a canary of which no revision was made": (seen(isvc(B, 0), "1111", (A, A)), Act.ABORT),
     "stable asked for, its revision not yet made": (seen(isvc(A, 0), "2211", (B, A)), Act.WAIT),
     "stable asked for, its revision not ready": (seen(isvc(A, 0), "3211", (A, A)), Act.WAIT),
+    "stable asked for, KServe is refused and the canary is kept": (
+        seen(isvc(A, 0), "2211", (B, A), kept=True),
+        Act.BRAKE,
+    ),
+    "the same, and what is called rolled out is not stable's": (
+        seen(isvc(A, 0), "3321", (B, C), kept=True),
+        Act.WAIT,
+    ),
     "stable asked for, its revision cold": (seen(isvc(A, 0), "3311", (A, A)), Act.WAIT),
     "a fresh revision of stable": (seen(isvc(A, 0), "3311", (A, A), able=True), Act.CLEAN),
     "no revision will come any more": (seen(isvc(A, 0), "1111", (A, A), final=True), Act.CLEAN),
