@@ -377,8 +377,15 @@ def test_a_discovery_document_that_leads_astray_is_not_followed(
     right = world.issuer.answers[DISCOVERY].content
     assert isinstance(right, dict)
     world.issuer.answers[DISCOVERY] = Answer(right | said)
-    world.refuses(world.issuer.token(), Denial.UNDECIDED)
+    with pytest.raises(UnavailableError, match="its discovery document"):
+        KeySource(world.issuer.url).read()
     assert world.issuer.asked == [DISCOVERY]
+
+
+def test_a_good_key_among_endless_others_is_not_waited_for(issuer: Issuer) -> None:
+    issuer.answers[KEYS] = Answer({"keys": [issuer.jwk(), "a" * (1 << 18)]})
+    with pytest.raises(UnavailableError, match="its answer is larger than 256 KiB"):
+        KeySource(issuer.url).read()
 
 
 def test_an_answer_that_trickles_is_given_up(

@@ -279,6 +279,15 @@ def test_another_change_with_the_same_token_is_refused(
     assert ledger.holds.get("churn") is None
 
 
+def test_the_opposite_is_another_change_although_path_and_body_are_the_same(
+    github: Client, ledger: Ledger
+) -> None:
+    path, body = "/services/churn/hold", {"reason": ""}
+    assert github.call("PUT", path, token=JWT, json=body).status == 200
+    assert github.call("DELETE", path, token=JWT, json=body).status == 401
+    assert ledger.holds.get("churn") is not None
+
+
 def test_a_spent_token_still_reads(github: Client) -> None:
     created = github.call("POST", "/promotions", token=JWT, json=PROMOTE)
     for _ in range(3):
