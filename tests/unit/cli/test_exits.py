@@ -79,8 +79,8 @@ def test_the_verbs_are_listed_in_the_order_of_a_first_day() -> None:
     assert listed[:3] == ["init", "up", "serve"]
     assert set(listed) == {
         *("init", "up", "serve", "worker", "down", "demo", "promote", "rollback", "status"),
-        *("list", "abort", "retry", "hold", "release", "build", "inspect", "copy", "gc"),
-        *("verify", "keys", "token", "steps", "migrate"),
+        *("list", "history", "abort", "retry", "hold", "release", "build", "inspect", "copy", "gc"),
+        *("verify", "keys", "token", "notify", "steps", "migrate"),
     }
 
 
