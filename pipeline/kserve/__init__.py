@@ -7,6 +7,7 @@
     api_server.py one request: timed, bounded, counted; api_errors.py what a refusal means
     watching.py   following one object through whatever breaks
     resources.py  the kinds that are read and written
+    observed.py   what their objects have alike: conditions, a split
     inference.py  an InferenceService as a value: what it says, what was observed, what Laurel wrote
     patches.py    from one such value to the next: JSON patches with guards, pure
     spec.py       a Plan as the fields of an InferenceService that Laurel owns

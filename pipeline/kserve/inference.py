@@ -5,9 +5,8 @@ Parsed once from the API server's JSON; whatever is missing or has another shape
 the Knative service below (kserve.md trap 5).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from pipeline.kserve.annotations import (
     CANARY,
@@ -22,47 +21,13 @@ from pipeline.kserve.annotations import (
     shielded,
 )
 from pipeline.kserve.json_patch import Json
+from pipeline.kserve.observed import Condition, Share, conditions, entries, mapping, share_of
 from pipeline.kserve.spec import image_of
 
 _STOP = "serving.kserve.io/stop"
 LEFT_ALONE = "serving.kserve.io/disable-auto-update"
 """What has KServe do nothing about an InferenceService that is ready, also where it was patched."""
 _ALL = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """One entry of the observed traffic."""
-
-    revision: str
-    percent: int
-    tag: str = ""
-    url: str = ""
-    latest: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition; ``status`` is ``True``, ``False`` or ``Unknown``, also where it is absent."""
-
-    status: str = "Unknown"
-    reason: str = ""
-    message: str = ""
-
-    @property
-    def true(self) -> bool:
-        """Tell whether it holds."""
-        return self.status == "True"
-
-    @property
-    def false(self) -> bool:
-        """Tell whether it is known not to hold."""
-        return self.status == "False"
-
-    @property
-    def said(self) -> str:
-        """Give reason and message in one; either may be missing."""
-        return ": ".join(filter(None, (self.reason, self.message)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +70,17 @@ class InferenceService:
     @classmethod
     def parse(cls, raw: Json) -> Self:
         """Read what the API server gave."""
-        metadata, status = _dict(raw, "metadata"), _dict(raw, "status")
-        predictor = _dict(raw, "spec", "predictor")
-        seen = _dict(status, "components", "predictor")
+        metadata, status = mapping(raw, "metadata"), mapping(raw, "status")
+        predictor = mapping(raw, "spec", "predictor")
+        seen = mapping(status, "components", "predictor")
         percent = predictor.get("canaryTrafficPercent")
         least = predictor.get("minReplicas")
         return cls(
             name=str(metadata.get("name", "")),
             raw=raw,
-            annotations={key: str(value) for key, value in _dict(metadata, "annotations").items()},
+            annotations={
+                key: str(value) for key, value in mapping(metadata, "annotations").items()
+            },
             shielded=shielded(raw),
             image=image_of(raw) or "",
             percent=percent if isinstance(percent, int) else None,
@@ -122,7 +89,7 @@ class InferenceService:
             ready=str(seen.get("latestReadyRevision") or ""),
             rolled_out=str(seen.get("latestRolledoutRevision") or ""),
             previous=str(seen.get("previousRolledoutRevision") or ""),
-            traffic=tuple(_share(entry) for entry in _list(seen, "traffic")),
+            traffic=tuple(share_of(entry) for entry in entries(seen, "traffic")),
             url=str(status.get("url") or seen.get("url") or ""),
             mode=str(status.get("deploymentMode") or ""),
             conditions=conditions(raw),
@@ -258,43 +225,8 @@ class InferenceService:
         parent, key = [f"f:{part}" for part in path[:-1]], f"f:{path[-1]}"
         wrote = [
             (str(entry.get("time", ""))[:40], str(entry.get("manager", ""))[:80])
-            for entry in _list(self.raw, "metadata", "managedFields")
-            if key in _dict(entry, "fieldsV1", *parent)
+            for entry in entries(self.raw, "metadata", "managedFields")
+            if key in mapping(entry, "fieldsV1", *parent)
         ]
         at, who = max(wrote, default=("", ""))
         return f"{who}, {at}" if who else ""
-
-
-def conditions(raw: Mapping[str, Any]) -> dict[str, Condition]:
-    """Read an object's conditions by their types."""
-    return {
-        str(entry.get("type")): Condition(
-            str(entry.get("status") or "Unknown"),
-            str(entry.get("reason") or ""),
-            str(entry.get("message") or ""),
-        )
-        for entry in _list(raw, "status", "conditions")
-    }
-
-
-def _share(entry: Json) -> Share:
-    percent = entry.get("percent")
-    return Share(
-        str(entry.get("revisionName") or ""),
-        percent if isinstance(percent, int) else 0,
-        str(entry.get("tag") or ""),
-        str(entry.get("url") or ""),
-        entry.get("latestRevision") is True,
-    )
-
-
-def _dict(raw: Mapping[str, Any], *path: str) -> Json:
-    found: Any = raw
-    for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _list(raw: Mapping[str, Any], *path: str) -> list[Json]:
-    found = _dict(raw, *path[:-1]).get(path[-1])
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

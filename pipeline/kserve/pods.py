@@ -15,8 +15,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.kserve.inference import Condition, conditions
 from pipeline.kserve.json_patch import Json
+from pipeline.kserve.observed import Condition, conditions
 
 CONTAINER = "kserve-container"
 _LONGEST = 300

@@ -9,7 +9,8 @@ those mend themselves.
 
 import re
 
-from pipeline.kserve.inference import LEFT_ALONE, Condition, InferenceService
+from pipeline.kserve.inference import LEFT_ALONE, InferenceService
+from pipeline.kserve.observed import Condition
 from pipeline.kserve.pods import one_line
 
 _PASSING = re.compile(

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from pipeline.kserve.fields import CONTAINER
-from pipeline.kserve.inference import Condition, InferenceService, conditions
+from pipeline.kserve.inference import InferenceService
 from pipeline.kserve.json_patch import Json
+from pipeline.kserve.observed import Condition, conditions
 
 _PASSING = frozenset({"NotOwned", "Deploying", ""})
 """Reasons with which a revision is False for a moment after it was made."""

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.kserve.inference import Condition, InferenceService
+from pipeline.kserve.inference import InferenceService
+from pipeline.kserve.observed import Condition
 from tests.unit.kserve.recorded import Json, recorded, service
 
 

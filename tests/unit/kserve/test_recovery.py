@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.kserve.annotations import shield
-from pipeline.kserve.inference import InferenceService, Share
+from pipeline.kserve.inference import InferenceService
+from pipeline.kserve.observed import Share
 from pipeline.kserve.recovery import Act, Sight, decide
 
 A, B, C = "r@sha256:a", "r@sha256:b", "r@sha256:c"
