@@ -196,7 +196,7 @@ def test_what_a_killed_laurel_left_running_is_removed_by_the_next(
     ) as laurel:
         assert laurel.stdout is not None
         assert laurel.stdout.readline() == b"running\n"
-        (left,) = pods.list(PODS)
+        (left,) = (pod for pod in pods.list(PODS) if "deletionTimestamp" not in pod["metadata"])
         laurel.send_signal(signal.SIGKILL)
     with runner.run(built(image), ()):
         found = pods.get(PODS, left["metadata"]["name"])
