@@ -52,7 +52,7 @@ from pipeline.trust.statements import Deployment
 
 STEPS = (
     ("resolve", "alias -> version -> run"),
-    ("check", "the service's policy: required tags, its platform"),
+    ("check", "the service's policy: required tags and metrics, its platform"),
     ("recall", "was this version's image built before? then it is deployed as it is"),
     ("describe", "what the model's own files say it is and needs"),
     ("lock", "runtime and the model's requirements -> one hashed lock"),
@@ -131,7 +131,7 @@ def prepare(run: Steps, tools: Tools) -> VerifiedImage:
 def provide(resolved: ResolvedModel, run: Steps, tools: Tools) -> VerifiedImage:
     """Recall the version's image, or bake it; either way it is verified, then remembered."""
     plan = run.promotion.plan
-    checked = run.step(check, resolved, plan=plan, target=tools.target)
+    checked = run.step(check, resolved, plan=plan, target=tools.target, registry=tools.models)
     signed = run.long_step(
         recall,
         checked,

@@ -82,7 +82,8 @@ class Plan:
     ``layers`` or ``docker``.
     ``repository`` is the whole name, registry included; so is ``copy_from``, from where an image
     that was built already is taken. ``required_tags`` maps tag to the value it must have on the
-    MLflow version. ``pods`` is for Kubernetes only.
+    MLflow version, ``required_metrics`` a metric of its run to what it must be (``>= 0.90``);
+    ``pods`` is for Kubernetes only. ``move_alias`` tells whether a rollback moves the alias, too.
     """
 
     service: str
@@ -97,8 +98,10 @@ class Plan:
     repository: str = ""
     copy_from: str = ""
     required_tags: dict[str, str] = field(default_factory=dict)
+    required_metrics: dict[str, str] = field(default_factory=dict)
     env: tuple[EnvVar, ...] = ()
     pods: PodPlan = field(default_factory=PodPlan)
     canary: CanaryPlan = field(default_factory=CanaryPlan)
     analysis: AnalysisPlan = field(default_factory=AnalysisPlan)
     on_return: OnReturn = OnReturn.ROLLBACK
+    move_alias: bool = False

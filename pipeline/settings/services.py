@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.domain.plan import AnalysisPlan, CanaryPlan, OnReturn, Plan
 from pipeline.domain.pods import Drift, PodPlan
+from pipeline.domain.policy import Threshold
 from pipeline.domain.references import (
     BaseRef,
     model_slug,
@@ -33,11 +34,18 @@ def _base(text: str) -> str:
     return text
 
 
+def _threshold(text: str) -> str:
+    Threshold.parse(text)
+    return text.strip()
+
+
 class RequireSettings(Section):
     """What a version must have before it is promoted."""
 
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags of the MLflow version with the value each must have."""
+    metrics: dict[str, Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=dict)
+    """Metrics of its run with what each must be: `{auc: ">= 0.90"}`; `>= > <= < ==`."""
 
 
 class ServiceSettings(Section):
@@ -123,6 +131,7 @@ class ServiceSettings(Section):
             repository=registry.repository(self.repository or model_slug(self.model)),
             copy_from=registry.repository(self.copy_from) if self.copy_from else "",
             required_tags=dict(self.require.tags),
+            required_metrics=dict(self.require.metrics),
             env=tuple(variable.variable() for variable in self.env),
             pods=self._pods(),
             canary=CanaryPlan(**self.canary.model_dump()),

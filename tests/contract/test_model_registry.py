@@ -1,5 +1,6 @@
 """What Laurel asks of a model registry, asked of a real MLflow server."""
 
+import math
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -114,6 +115,27 @@ def test_tags_are_written_and_unchanged_ones_left_alone(
 def test_tags_of_a_deleted_version_are_not_found(registry: MlflowRegistry, name: str) -> None:
     with pytest.raises(NotFoundError):
         registry.set_tags(ModelVersion(name, 9), {"a": "b"})
+
+
+def test_metrics_of_a_run_are_its_latest_values_whatever_numbers_they_are(
+    registry: MlflowRegistry, mlflow_server: MlflowServer
+) -> None:
+    made = mlflow_server.call("POST", "mlflow/runs/create", {"experiment_id": "0"})
+    run = made["run"]["info"]["run_id"]
+    assert registry.metrics(run, "") == {}
+    logged = [("auc", 0.5), ("auc", 0.93), ("zero", 0.0), ("lost", "NaN"), ("far", "-Infinity")]
+    for step, (key, value) in enumerate(logged):
+        body = {"run_id": run, "key": key, "value": value, "timestamp": 1, "step": step}
+        mlflow_server.call("POST", "mlflow/runs/log-metric", body)
+    found = registry.metrics(run, "")
+    assert (found["auc"], found["zero"]) == (0.93, 0.0)
+    assert math.isnan(found["lost"])
+    assert found["far"] < 0
+
+
+def test_metrics_of_an_unknown_run_are_not_found(registry: MlflowRegistry) -> None:
+    with pytest.raises(NotFoundError):
+        registry.metrics("0" * 32, "")
 
 
 def test_a_host_name_that_mlflow_refuses_is_told_to_its_owner(mlflow_server: MlflowServer) -> None:

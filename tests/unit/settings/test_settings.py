@@ -38,7 +38,7 @@ def test_a_service_becomes_the_plan_that_its_promotions_keep(tmp_path: Path) -> 
           - name: fraud
             model: Fraud Scorer
             env: [{name: REGION, value: eu}]
-            require: {tags: {validated: "true"}}
+            require: {tags: {validated: "true"}, metrics: {auc: " >= 0.90"}}
             canary: {steps: [5, 50], interval: 10m, min_samples: 20, no_data: fail, deadline: 2h}
             analysis: {errors: {max_increase: 0.02}, confidence: 0.95}
             on_return: canary
@@ -48,10 +48,16 @@ def test_a_service_becomes_the_plan_that_its_promotions_keep(tmp_path: Path) -> 
     assert plan.repository.startswith("fraud-scorer-x")
     assert plan.env == (EnvVar("REGION", "eu"),)
     assert plan.required_tags == {"validated": "true"}
+    assert plan.required_metrics == {"auc": ">= 0.90"}
     assert (plan.canary.steps, plan.canary.interval, plan.canary.deadline) == ((5, 50), 600, 7200)
     assert plan.canary.no_data is NoData.FAIL
     assert (plan.analysis.errors_max_increase, plan.analysis.confidence) == (0.02, 0.95)
     assert plan.on_return is OnReturn.CANARY
+
+
+def test_a_threshold_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"require\.metrics\.auc: .*write >= 0\.90"):
+        load(tmp_path, "services: [{name: f, model: m, require: {metrics: {auc: high}}}]")
 
 
 @pytest.mark.parametrize("base", ["host", f"python:3.11-slim@sha256:{'a' * 64}"])
