@@ -32,6 +32,7 @@ from pipeline.cli.run import down, serve, up, worker
 from pipeline.cli.tell import migrate, steps
 from pipeline.cli.token import token
 from pipeline.cli.trust import keys, verify
+from pipeline.cli.webhook import webhook
 
 __all__ = ["main"]
 
@@ -51,6 +52,6 @@ for _verb in (
     *(promote, rollback, status, list_promotions, history),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
-    *(verify, keys, token, notify, steps, migrate),
+    *(verify, keys, token, webhook, notify, steps, migrate),
 ):
     main.add_command(_verb)

@@ -17,6 +17,7 @@ from pipeline.ports.images import (
 )
 from pipeline.ports.models import ArtifactStore, ModelRegistry
 from pipeline.ports.serving import Metrics, ServingTarget
+from pipeline.ports.webhooks import RegistryServer, Webhooks
 
 __all__ = [
     "ArtifactStore",
@@ -30,8 +31,10 @@ __all__ = [
     "Metrics",
     "ModelRegistry",
     "ModelRunner",
+    "RegistryServer",
     "RunningModel",
     "ServingTarget",
     "Signer",
     "StillWanted",
+    "Webhooks",
 ]

@@ -3,6 +3,7 @@
 ::
 
     access.py   who may call
+    mlflow.py   where models come from, and the webhook that tells of them
     images.py   where images go, and what makes them
     serving.py  what they are deployed to, tried in and counted with
     notify.py   who is told what became of promotions
@@ -16,14 +17,13 @@ from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
-from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
 from pipeline.adapters.remembered_locks import RememberedLocks
 from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.domain.policy import TrustPolicy
 from pipeline.ports import Clock, ServingTarget
 from pipeline.settings import Settings
-from pipeline.settings.secrets import key_password, read_secret, revealed
+from pipeline.settings.secrets import key_password, webhook_secrets
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
 from pipeline.wiring.access import local_token, vouched
@@ -35,6 +35,7 @@ from pipeline.wiring.images import (
     open_layout,
     own_image_tools,
 )
+from pipeline.wiring.mlflow import build_webhooks, connection, reached, webhook_url
 from pipeline.wiring.serving import build_serving, local_target, target_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ __all__ = [
     "build_survey",
     "build_target",
     "build_tools",
+    "build_webhooks",
     "build_worker",
     "cache_folder",
     "cache_limit",
@@ -63,6 +65,7 @@ __all__ = [
     "reached",
     "signer",
     "trust_policy",
+    "webhook_url",
 ]
 
 
@@ -114,7 +117,7 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
     clock = clock or SystemClock()
     images = open_images(settings)
     serving = build_serving(settings, images)
-    mlflow = _mlflow(settings)
+    mlflow = connection(settings)
     resolver = RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
     return Tools(
         models=MlflowRegistry(mlflow),
@@ -197,9 +200,7 @@ def build_receiver(
 
     config = ReceiverConfig(
         services=settings.plans(),
-        secrets=lambda: [
-            read_secret(path, "laurel init") for path in settings.webhook.secret_files
-        ],
+        secrets=lambda: webhook_secrets(settings.webhook),
         tokens=(local_token(settings),),
         vouched=vouched(settings.auth),
         allowed_hosts=_names(settings.server),
@@ -210,23 +211,7 @@ def build_receiver(
     return create_app(ledger, config)
 
 
-def reached(server: ServerSettings) -> str:
-    """Say where people reach this Laurel."""
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return server.url or f"http://{host}:{server.port}"
-
-
 def _names(server: ServerSettings) -> frozenset[str]:
     """List the Host headers that mean this server; IPv6 addresses stand in brackets there."""
     host = f"[{server.host}]" if ":" in server.host else server.host
     return frozenset({"localhost", "127.0.0.1", "[::1]", host.lower(), *server.allowed_hosts})
-
-
-def _mlflow(settings: Settings) -> MlflowRest:
-    mlflow = settings.mlflow
-    credentials = None
-    if mlflow.token is not None:
-        credentials = Credentials.bearer(revealed(mlflow.token))
-    elif mlflow.username is not None:
-        credentials = Credentials.basic(mlflow.username, revealed(mlflow.password))
-    return MlflowRest(mlflow.url, credentials)
