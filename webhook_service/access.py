@@ -20,6 +20,7 @@ from pipeline.ledger import Ledger, new_id, repeated_id
 from webhook_service.bearers import whose
 from webhook_service.config import ReceiverConfig
 from webhook_service.recorder import Recorder
+from webhook_service.repeats import KEPT, go_on, key_of
 
 _RETRY_AFTER = 30
 _STATUS = {
@@ -88,15 +89,26 @@ def operator(
     found: _Caller,
     change: Annotated[str, Depends(change_of)],
 ) -> Caller:
-    """Require somebody who may change what the path is about; a single-use token is spent on it."""
+    """Require somebody who may change what the path is about."""
     require(found, Role.OPERATOR, _service(request, receiver, found))
-    if found.once is None:
+    return begun(request, receiver, found, change)
+
+
+def begun(request: Request, receiver: Receiver, found: Caller, change: str) -> Caller:
+    """Begin a change: spend a single-use token on it, and find whether it was made already."""
+    ledger, now = receiver.ledger, receiver.config.now()
+    key = key_of(request)
+    if found.once is not None:
+        spent = ledger.spent_tokens.spend(found.once, change, now)
+        if spent is None:
+            detail = "This token was used for another change: ask for a fresh one."
+            raise _turned_away(Denied(Denial.UNKNOWN, detail))
+        found = replace(found, change=spent)
+    if key is None:
         return found
-    spent = receiver.ledger.spent_tokens.spend(found.once, change, receiver.config.now())
-    if spent is None:
-        detail = "This token was used for another change: ask for a fresh one."
-        raise _turned_away(Denied(Denial.UNKNOWN, detail))
-    return replace(found, change=spent)
+    # A key outlives a token: asked for again with a fresh one, it is still the same change.
+    claimed = ledger.answers.claim(found.actor, key, change, at=now, kept=KEPT)
+    return replace(found, change=go_on(request, claimed))
 
 
 Reader = Annotated[Caller, Depends(reader)]

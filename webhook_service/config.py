@@ -35,6 +35,8 @@ class ReceiverConfig:
     secrets
         Reads the webhook's secrets in use, each as MLflow's owner typed it; asked for every
         delivery, so that a rotated file counts at once.
+    rollback_secrets
+        The same of those with which others sign rollbacks; none: nobody may.
     tokens
         Who may call the API, beside those whose tokens the ledger has.
     allowed_hosts
@@ -58,6 +60,7 @@ class ReceiverConfig:
     tokens: tuple[Token, ...]
     allowed_hosts: frozenset[str]
     vouched: Callable[[str], Caller | Denied] | None = None
+    rollback_secrets: Callable[[], Sequence[bytes]] = tuple
     target: str = "local"
     tolerance: timedelta = timedelta(minutes=10)
     now: Callable[[], datetime] = _utc

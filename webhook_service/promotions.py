@@ -26,6 +26,7 @@ from webhook_service.access import (
     reader,
     require,
 )
+from webhook_service.repeats import Repeatable
 from webhook_service.shapes import (
     AskPromotion,
     AskReason,
@@ -35,7 +36,7 @@ from webhook_service.shapes import (
 )
 from webhook_service.views import events_json, promotion_json
 
-router = APIRouter(prefix="/promotions", tags=["promotions"])
+router = APIRouter(prefix="/promotions", tags=["promotions"], route_class=Repeatable)
 _reading = [Depends(reader)]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 _After = Annotated[int, Query(ge=0, lt=1 << 63)]
@@ -144,8 +145,9 @@ def retry(
     draft = retry_draft(found, plan, promotion=new, trigger=trigger)
     if draft.kind is Kind.ROLLBACK:
         hold = Hold(caller.actor, "rollback", trigger.at)
-        receiver.ledger.holds.set(found.service, hold)
-    accepted = receiver.ledger.promotions.accept(draft)
+        accepted = receiver.ledger.rollbacks.ask(found.service, new, lambda *_: draft, hold)
+    else:
+        accepted = receiver.ledger.promotions.accept(draft)
     receiver.config.wake()
     response.headers["location"] = f"/promotions/{accepted.id}"
     return promotion_json(accepted)

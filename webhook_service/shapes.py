@@ -49,11 +49,25 @@ class AskReason(_Asked):
 
 
 class AskRollback(_Asked):
-    """``POST /services/{name}/rollback``; ``to`` is a digest, a version or ``-N``."""
+    """``POST /services/{name}/rollback``; ``to`` is a digest, a version or ``-N``.
+
+    ``move_alias`` also moves the alias; without it, laurel.yaml says.
+    """
 
     to: _Name | None = None
     if_serving: _Name | None = None
     reason: Reason = ""
+    move_alias: bool | None = None
+
+
+class CallForRollback(_Asked):
+    """``POST /webhooks/rollback``; without ``digest``, to what served before."""
+
+    service: _Name
+    digest: _Name | None = None
+    if_serving: _Name | None = None
+    reason: Reason = ""
+    move_alias: bool | None = None
 
 
 class ModelJson(BaseModel):

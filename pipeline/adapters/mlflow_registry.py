@@ -71,6 +71,19 @@ class MlflowRegistry:
         logged = run.get("data", {}).get("metrics", [])
         return {each["key"]: float(each.get("value", 0.0)) for each in logged}
 
+    def set_alias(self, alias: Alias, version: int) -> None:
+        """Move an alias to a version; ``NotFoundError`` where that was deleted."""
+        attempted, subject = "move the alias", f"{alias} to version {version}"
+        body = {"name": alias.model, "alias": alias.name, "version": str(version)}
+        answer = self._rest.post(
+            f"{_API}/registered-models/alias",
+            body,
+            alias.workspace,
+            attempted=attempted,
+            subject=subject,
+        )
+        accepted(answer, attempted=attempted, subject=subject)
+
     def set_tags(self, model: ModelVersion, tags: dict[str, str]) -> None:
         """Write the tags that differ: each write is an event for everyone who subscribed."""
         present = _tags(self._model_version("get", model)["model_version"])

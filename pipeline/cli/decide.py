@@ -44,15 +44,23 @@ def promote(
 @click.option(
     "--to", metavar="DIGEST|VERSION|-N", help="What to return to; default: what served before."
 )
+@click.option(
+    "--move-alias/--keep-alias",
+    default=None,
+    help="Whether the alias moves in MLflow, too; default: rollback.move_alias.",
+)
 @_reason
 @_wait
 @shared
-def rollback(asked: Asked, service: str, to: str | None, reason: str, *, wait: bool) -> None:
+def rollback(
+    asked: Asked, service: str, to: str | None, reason: str, *, move_alias: bool | None, wait: bool
+) -> None:
     """Return a service to what it served before, and hold it there.
 
     Nothing is built or analysed again; the image is verified.
     """
-    body = {"reason": reason} | ({} if to is None else {"to": to})
+    said = {"reason": reason, "to": to, "move_alias": move_alias}
+    body = {name: value for name, value in said.items() if value is not None}
     _start(asked, "services", service, "rollback", body=body, wait=wait)
 
 

@@ -1,7 +1,7 @@
 """Which request becomes which promotion: drafts for the ledger, which numbers them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.domain.evidence import Refused
 from pipeline.domain.plan import Plan
@@ -74,7 +74,7 @@ def retry_draft(ended: Promotion, plan: Plan, *, promotion: str, trigger: Trigge
         service=ended.service,
         kind=ended.kind,
         phase=Phase.PENDING,
-        plan=plan,
+        plan=replace(plan, move_alias=ended.plan.move_alias),
         model=ended.model,
         trigger=trigger,
         created_at=trigger.at,
@@ -86,9 +86,17 @@ def retry_draft(ended: Promotion, plan: Plan, *, promotion: str, trigger: Trigge
 
 
 def rollback_draft(
-    plan: Plan, stop: Stop, *, promotion: str, trigger: Trigger, reason: str
+    plan: Plan,
+    stop: Stop,
+    *,
+    promotion: str,
+    trigger: Trigger,
+    reason: str,
+    move_alias: bool | None = None,
 ) -> Promotion:
-    """Draft the return to an image that the service served."""
+    """Draft the return to an image that the service served; ``move_alias`` outranks the plan."""
+    if move_alias is not None:
+        plan = replace(plan, move_alias=move_alias)
     return Promotion(
         id=promotion,
         sequence=0,

@@ -71,6 +71,26 @@ def go_back(history: Sequence[Promotion], to: str | None = None) -> Stop | Alrea
     )
 
 
+def asked_for(
+    history: Sequence[Promotion],
+    observed: ImageRef | None,
+    *,
+    to: str | None = None,
+    if_serving: str | None = None,
+) -> Stop | AlreadyBack | Impossible:
+    """Find what a rollback returns to, as :func:`go_back` does, if that is still what serves.
+
+    ``observed`` is what the service was last seen to serve; where nobody has looked, the ledger
+    tells.
+    """
+    if if_serving is not None:
+        now = observed or serving(history)
+        if now is None or now.digest != Digest(if_serving):
+            what = f"the service serves {now.digest if now else 'nothing'} now"
+            return Impossible(what, _choices(history))
+    return go_back(history, to)
+
+
 def serving(history: Sequence[Promotion]) -> ImageRef | None:
     """Tell what serves at 100 %, as far as the ledger knows."""
     path = _path(history)

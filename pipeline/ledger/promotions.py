@@ -40,7 +40,7 @@ class Promotions:
         The same id again returns what was recorded first.
         """
         with self._database.write() as connection:
-            return _accept(connection, draft)
+            return accept_within(connection, draft)
 
     def accept_if_still(self, draft: Promotion, newest: int) -> Promotion | None:
         """Record one that nobody asked for by hand, unless a person was faster.
@@ -52,12 +52,12 @@ class Promotions:
         with self._database.write() as connection:
             if connection.execute(held).first() or _highest(connection, draft.service) != newest:
                 return None
-            return _accept(connection, draft)
+            return accept_within(connection, draft)
 
     def get(self, promotion: str) -> Promotion | None:
         """Read one promotion."""
         with self._database.read() as connection:
-            return _one(connection, promotion)
+            return find_within(connection, promotion)
 
     def open(self) -> list[Promotion]:
         """List the promotions that have not ended, oldest first."""
@@ -115,7 +115,7 @@ class Promotions:
         That it ended is told in its service's history.
         """
         with self._database.write() as connection:
-            before = _one(connection, promotion)
+            before = find_within(connection, promotion)
             if before is None:
                 raise NotFoundError("record a change", promotion, "no such promotion is known")
             if before.phase.ended:
@@ -123,7 +123,7 @@ class Promotions:
             connection.execute(
                 sa.update(_table).where(_table.c.id == promotion).values(changed_columns(fields))
             )
-            after = _one(connection, promotion) or before
+            after = find_within(connection, promotion) or before
             if after.phase.ended:
                 tell_ended(connection, after)
         return after
@@ -171,7 +171,7 @@ class Controls:
 
         """
         with self._database.write() as connection:
-            found = _one(connection, promotion)
+            found = find_within(connection, promotion)
             if found is None:
                 raise NotFoundError("record a decision", promotion, "no such promotion is known")
             _decide(connection, found, control)
@@ -188,14 +188,23 @@ class Controls:
         return Control(ControlKind(row["kind"]), row["actor"], row["reason"], at)
 
 
-def _one(connection: sa.Connection, promotion: str) -> Promotion | None:
+def find_within(connection: sa.Connection, promotion: str) -> Promotion | None:
+    """Read one promotion within a transaction."""
     query = sa.select(_table).where(_table.c.id == promotion)
     row = connection.execute(query).mappings().first()
     return None if row is None else promotion_of(row)
 
 
-def _accept(connection: sa.Connection, draft: Promotion) -> Promotion:
-    known = _one(connection, draft.id)
+def newest_first(connection: sa.Connection, service: str) -> list[Promotion]:
+    """List a service's promotions within a transaction."""
+    query = sa.select(_table).where(_table.c.service == service)
+    rows = connection.execute(query.order_by(_table.c.sequence.desc())).mappings()
+    return [promotion_of(row) for row in rows]
+
+
+def accept_within(connection: sa.Connection, draft: Promotion) -> Promotion:
+    """Record a new promotion within a transaction: see :meth:`Promotions.accept`."""
+    known = find_within(connection, draft.id)
     if known is not None:
         return known
     accepted = replace(draft, sequence=_next_sequence(connection, draft.service))

@@ -155,3 +155,16 @@ spent_tokens = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("until", sa.Text, nullable=False, index=True),
 )
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("caller", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("until", sa.Text, nullable=False, index=True),
+    sa.Column("status", sa.Integer),
+    sa.Column("location", sa.Text),
+    sa.Column("body", sa.Text),
+)

@@ -4,6 +4,7 @@ Secrets come only from ``LAUREL_*`` variables or from files named by ``*_file``;
 ``SecretStr``, so that no repr, log or error shows them. Nothing here touches a neighbour.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
@@ -13,6 +14,7 @@ from pipeline.settings.access import AuthSettings
 from pipeline.settings.cluster import unfit
 from pipeline.settings.fields import Section, from_folder
 from pipeline.settings.notifications import NotificationSettings
+from pipeline.settings.rollback import RollbacksSettings
 from pipeline.settings.sections import (
     HistorySettings,
     MlflowSettings,
@@ -48,6 +50,8 @@ class Settings(Section):
     """Where model versions come from."""
     webhook: WebhookSettings = WebhookSettings()
     """How deliveries are authenticated."""
+    rollback: RollbacksSettings = RollbacksSettings()
+    """Rollbacks: who else may ask for them, and what they do beside."""
     ledger: Annotated[str, AfterValidator(_sqlite_from_folder)] = "sqlite:///laurel.db"
     """The record."""
     registry: Annotated[RegistrySettings, _short("registry")] = RegistrySettings()
@@ -107,7 +111,9 @@ class Settings(Section):
 
     def plans(self) -> dict[str, Plan]:
         """Write the services as values, by name."""
-        return {
-            service.name: service.plan(self.mlflow.workspace, self.registry, self.builder)
+        plans = [
+            service.plan(self.mlflow.workspace, self.registry, self.builder)
             for service in self.services
-        }
+        ]
+        moves = self.rollback.move_alias
+        return {plan.service: replace(plan, move_alias=moves) for plan in plans}

@@ -26,7 +26,7 @@ from pipeline.settings import Settings
 from pipeline.settings.secrets import key_password, webhook_secrets
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
-from pipeline.wiring.access import local_token, vouched
+from pipeline.wiring.access import local_token, rollback_secrets, vouched
 from pipeline.wiring.images import (
     cache_folder,
     cache_limit,
@@ -214,4 +214,5 @@ def build_receiver(
 def _names(server: ServerSettings) -> frozenset[str]:
     """List the Host headers that mean this server; IPv6 addresses stand in brackets there."""
     host = f"[{server.host}]" if ":" in server.host else server.host
+        rollback_secrets=lambda: rollback_secrets(settings),
     return frozenset({"localhost", "127.0.0.1", "[::1]", host.lower(), *server.allowed_hosts})

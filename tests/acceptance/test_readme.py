@@ -75,7 +75,9 @@ class Reader:
         }.items():
             assert said in settings
             settings = settings.replace(said, meant)
+        settings += "rollback: {secret_file: rollback.secret}\n"
         (self.folder / "laurel.yaml").write_text(settings)
+        (self.folder / "rollback.secret").write_text("the pages say how another is made")
 
 
 @pytest.fixture

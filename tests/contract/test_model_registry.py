@@ -45,6 +45,19 @@ def test_an_alias_names_the_version_it_was_moved_to_last(
     assert registry.alias(Alias(name, "champion")) == 2
 
 
+def test_an_alias_is_moved_to_a_version_that_there_is(
+    registry: MlflowRegistry, mlflow_server: MlflowServer, name: str
+) -> None:
+    for _ in range(2):
+        mlflow_server.register(name)
+    for version in (2, 1, 1):
+        registry.set_alias(Alias(name, "champion"), version)
+        assert registry.alias(Alias(name, "champion")) == version
+    with pytest.raises(NotFoundError):
+        registry.set_alias(Alias(name, "champion"), 3)
+    assert registry.alias(Alias(name, "champion")) == 1
+
+
 def test_an_alias_that_is_not_set_is_none(registry: MlflowRegistry, name: str) -> None:
     assert registry.alias(Alias(name, "champion")) is None
 

@@ -56,6 +56,10 @@ class FakeModelRegistry:
         self._answer(f"{workspace}{run_id}")
         return self.measured.get(run_id, {})
 
+    def set_alias(self, alias: Alias, version: int) -> None:
+        self.version(ModelVersion(alias.model, version, alias.workspace))
+        self.named[alias] = version
+
     def set_tags(self, model: ModelVersion, tags: dict[str, str]) -> None:
         self.version(model).tags.update(tags)
 

@@ -54,6 +54,17 @@ def test_a_started_promotion_is_shown_to_people(served: Served) -> None:
     assert "pending" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("option", "moves"), [("--move-alias", True), ("--keep-alias", False), ("--to=-1", False)]
+)
+def test_a_rollback_may_move_the_alias_too(served: Served, option: str, *, moves: bool) -> None:
+    served.promoted(1, FIRST)
+    served.promoted(2, SECOND)
+    started = served.ledger.promotions.get(answer("rollback", "fraud", option)["id"])
+    assert started is not None
+    assert started.plan.move_alias is moves
+
+
 def test_a_rollback_returns_to_what_served_before_and_holds(served: Served) -> None:
     served.promoted(1, FIRST)
     served.promoted(2, SECOND)
