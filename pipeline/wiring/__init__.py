@@ -201,6 +201,7 @@ def build_receiver(
     config = ReceiverConfig(
         services=settings.plans(),
         secrets=lambda: webhook_secrets(settings.webhook),
+        rollback_secrets=lambda: rollback_secrets(settings),
         tokens=(local_token(settings),),
         vouched=vouched(settings.auth),
         allowed_hosts=_names(settings.server),
@@ -214,5 +215,4 @@ def build_receiver(
 def _names(server: ServerSettings) -> frozenset[str]:
     """List the Host headers that mean this server; IPv6 addresses stand in brackets there."""
     host = f"[{server.host}]" if ":" in server.host else server.host
-        rollback_secrets=lambda: rollback_secrets(settings),
     return frozenset({"localhost", "127.0.0.1", "[::1]", host.lower(), *server.allowed_hosts})
