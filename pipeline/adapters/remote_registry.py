@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -114,6 +116,15 @@ class RemoteRegistry:
             manifests.delete(at, digest.value)
         elif tags.delete_with_tags(at, digest):
             self._tidy.add(at.place.host)
+
+    def now(self, repository: str) -> datetime | None:
+        """Read the registry's clock, which its answers carry; ``None`` where they do not."""
+        with self._at(repository).call("GET", "/v2/", "read its clock") as answer:
+            said = answer.headers.get("Date", "")
+        try:
+            return parsedate_to_datetime(said)
+        except ValueError:
+            return None
 
     def _at(self, repository: str) -> Repository:
         return Repository.of(self._transport, repository, partial(Patience, self._wait))

@@ -21,6 +21,7 @@ import click
 
 from pipeline.cli.decide import abort, hold, promote, release, retry, rollback
 from pipeline.cli.demo import demo
+from pipeline.cli.doctor import doctor
 from pipeline.cli.exits import Laurel
 from pipeline.cli.gc import gc
 from pipeline.cli.history import history
@@ -52,6 +53,6 @@ for _verb in (
     *(promote, rollback, status, list_promotions, history),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
-    *(verify, keys, token, webhook, notify, steps, migrate),
+    *(doctor, verify, keys, token, webhook, notify, steps, migrate),
 ):
     main.add_command(_verb)

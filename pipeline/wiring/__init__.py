@@ -7,6 +7,7 @@
     images.py   where images go, and what makes them
     serving.py  what they are deployed to, tried in and counted with
     notify.py   who is told what became of promotions
+    doctor.py   what is looked at before anything goes wrong
 """
 
 from collections.abc import Callable
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipeline.collection.survey import Survey
+    from pipeline.doctor.looks import Look
     from pipeline.ledger import Ledger
     from pipeline.notify.notifier import Channel, Notifier
     from pipeline.promote import Tools
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "build_channels",
     "build_local_target",
+    "build_looks",
     "build_receiver",
     "build_survey",
     "build_target",
@@ -171,6 +174,16 @@ def build_channels(settings: Settings) -> "tuple[Channel, ...]":
     from pipeline.wiring.notify import channels  # noqa: PLC0415 - one verb needs it
 
     return tuple(channels(settings, SystemClock(), reached(settings.server)))
+
+
+def build_looks(settings: Settings, clock: Clock | None = None) -> "tuple[Look, ...]":
+    """List what `laurel doctor` looks at; nothing is looked at yet."""
+    from pipeline.wiring.doctor import looks  # noqa: PLC0415 - one verb needs it
+
+    def sign_with() -> str:
+        return signer(settings).key_id
+
+    return looks(settings, sign_with, lambda: trust_policy(settings), clock)
 
 
 def build_survey(settings: Settings, ledger: "Ledger") -> "Survey":
