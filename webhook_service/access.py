@@ -6,6 +6,7 @@ lists several, asks the caller itself.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated
@@ -111,7 +112,23 @@ def begun(request: Request, receiver: Receiver, found: Caller, change: str) -> C
     return replace(found, change=go_on(request, claimed))
 
 
+def still_allowed(
+    receiver: ReceiverParts, credentials: _Credentials
+) -> Callable[[Role, str], bool]:
+    """Lend what tells, later on, whether the caller may still do this to a service."""
+    text = credentials.credentials if credentials else ""
+
+    def allowed(role: Role, service: str) -> bool:
+        found = whose(text, receiver.config, receiver.ledger.tokens)
+        if isinstance(found, Denied):
+            return found.why is Denial.UNDECIDED  # an issuer that is away takes nobody's right
+        return found.may(role, service)
+
+    return allowed
+
+
 Reader = Annotated[Caller, Depends(reader)]
+StillAllowed = Annotated[Callable[[Role, str], bool], Depends(still_allowed)]
 Operator = Annotated[Caller, Depends(operator)]
 
 

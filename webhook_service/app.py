@@ -13,6 +13,7 @@ from webhook_service.config import ReceiverConfig
 from webhook_service.guard import Guard
 from webhook_service.problems import answer_with_problems
 from webhook_service.recorder import Recorder
+from webhook_service.streams import Streams
 
 
 def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
@@ -27,6 +28,7 @@ def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
     app = FastAPI(
         title="Laurel", version=version("laurel"), lifespan=lifespan, redirect_slashes=False
     )
+    app.state.streams = Streams()
     for part in (webhook, rollback_webhook, promotions, services, history, health):
         app.include_router(part.router)
     app.add_middleware(Guard, allowed_hosts=config.allowed_hosts)

@@ -66,7 +66,9 @@ def roll_back(wanted: WantedBack, receiver: Receiver, trigger: Trigger, promotio
         )
 
     hold = Hold(trigger.actor, wanted.reason or "rollback", trigger.at)
-    answer = receiver.ledger.rollbacks.ask(wanted.service, promotion, decide, hold)
+    answer: Promotion | AlreadyBack | Impossible = receiver.ledger.rollbacks.ask(
+        wanted.service, promotion, decide, hold
+    )
     if isinstance(answer, Impossible):
         would_do = ", ".join(answer.choices) or "none"
         why = f"{answer.reason[0].upper()}{answer.reason[1:]}. Digests that would do: {would_do}."

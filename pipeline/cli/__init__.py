@@ -33,6 +33,7 @@ from pipeline.cli.run import down, serve, up, worker
 from pipeline.cli.tell import migrate, steps
 from pipeline.cli.token import token
 from pipeline.cli.trust import keys, verify
+from pipeline.cli.watch import watch
 from pipeline.cli.webhook import webhook
 
 __all__ = ["main"]
@@ -50,7 +51,7 @@ def main() -> None:
 
 for _verb in (
     *(init, up, serve, worker, down, demo),
-    *(promote, rollback, status, list_promotions, history),
+    *(promote, rollback, status, list_promotions, watch, history),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
     *(doctor, verify, keys, token, webhook, notify, steps, migrate),

@@ -160,7 +160,7 @@ def _receive(app: Any, listener: socket.socket, ready: Callable[[], None]) -> No
 
     # uvicorn raises the signal again when it has ended; it has done its work by then.
     with _signalled(lambda: None):
-        answer(app, listener, ready)
+        answer(app, listener, ready, app.state.streams.close)
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from unittest.mock import patch
 
 from pipeline import cli
 from pipeline.ledger import answers, rollbacks
+from pipeline.ledger.promotions import accept_within
 
-_accept, _give = rollbacks.accept_within, answers.Answers.give
+_give = answers.Answers.give
 
 
 def main(point: str, *arguments: str) -> None:
@@ -22,7 +23,7 @@ def main(point: str, *arguments: str) -> None:
             os.killpg(0, signal.SIGKILL)
 
     def accept(*args: Any) -> Any:  # noqa: ANN401 - as the function in whose place it is
-        accepted = _accept(*args)
+        accepted = accept_within(*args)
         die_at("held")
         return accepted
 
@@ -32,7 +33,7 @@ def main(point: str, *arguments: str) -> None:
         die_at("answered")
 
     with (
-        patch.object(rollbacks, "accept_within", accept),
+        patch.object(rollbacks, accept_within.__name__, accept),
         patch.object(answers.Answers, "give", give),
     ):
         sys.argv[1:] = arguments
