@@ -36,6 +36,7 @@ from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.build import build
 from pipeline.steps.canary import canary
 from pipeline.steps.check import check
+from pipeline.steps.compare import compare
 from pipeline.steps.complete import complete
 from pipeline.steps.deploy import deploy
 from pipeline.steps.describe import describe
@@ -60,6 +61,7 @@ STEPS = (
     ("smoke", "the image answers the model's own example, isolated"),
     ("sign", "signature and provenance beside the image"),
     ("verify", "all of it read back, against the trust policy"),
+    ("compare", "who calls what serves now can call this version as well: signatures"),
     ("attest_deployment", "a signed statement: this image, this service, this sequence"),
     ("deploy", "a revision at 0 %, ready"),
     ("prove", "it answers the model's own example where it runs, before any traffic"),
@@ -189,6 +191,15 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
     run.record.know_image(verified, before.state)
     if before.state.serves(verified.ref) and not run.record.began(deploy):
         return f"{promotion.service} already serves {verified.model}"
+    if before.state.stable is not None and not at_once:
+        run.fresh(
+            compare,
+            verified.model,
+            before.state,
+            plan=promotion.plan,
+            registry=tools.models,
+            store=tools.artifacts,
+        )
     run.fresh(
         attest_deployment,
         verified,

@@ -28,6 +28,7 @@ from pipeline.cli.history import history
 from pipeline.cli.images import build, copy, inspect
 from pipeline.cli.init import init
 from pipeline.cli.notify import notify
+from pipeline.cli.plan import plan
 from pipeline.cli.read import list_promotions, status
 from pipeline.cli.run import down, serve, up, worker
 from pipeline.cli.tell import migrate, steps
@@ -51,7 +52,7 @@ def main() -> None:
 
 for _verb in (
     *(init, up, serve, worker, down, demo),
-    *(promote, rollback, status, list_promotions, watch, history),
+    *(plan, promote, rollback, status, list_promotions, watch, history),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
     *(doctor, verify, keys, token, webhook, notify, steps, migrate),

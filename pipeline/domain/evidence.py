@@ -209,6 +209,14 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """How a version's signature differs from the serving one's, ``""`` where nothing is known."""
+
+    before: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CanaryRevision:
     """A revision that is ready and takes no traffic yet, beside the stable one, if any."""
 

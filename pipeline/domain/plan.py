@@ -83,6 +83,7 @@ class Plan:
     ``repository`` is the whole name, registry included; so is ``copy_from``, from where an image
     that was built already is taken. ``required_tags`` maps tag to the value it must have on the
     MLflow version, ``required_metrics`` a metric of its run to what it must be (``>= 0.90``);
+    ``compatible_signature`` refuses what would break callers;
     ``pods`` is for Kubernetes only. ``move_alias`` tells whether a rollback moves the alias, too.
     """
 
@@ -99,6 +100,7 @@ class Plan:
     copy_from: str = ""
     required_tags: dict[str, str] = field(default_factory=dict)
     required_metrics: dict[str, str] = field(default_factory=dict)
+    compatible_signature: bool = True
     env: tuple[EnvVar, ...] = ()
     pods: PodPlan = field(default_factory=PodPlan)
     canary: CanaryPlan = field(default_factory=CanaryPlan)

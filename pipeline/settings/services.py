@@ -46,6 +46,9 @@ class RequireSettings(Section):
     """Tags of the MLflow version with the value each must have."""
     metrics: dict[str, Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=dict)
     """Metrics of its run with what each must be: `{auc: ">= 0.90"}`; `>= > <= < ==`."""
+    compatible_signature: bool = True
+    """Whether who calls the version that serves must be able to call this one: no input that is
+    newly required, no type that does not take what was sent, no output gone."""
 
 
 class ServiceSettings(Section):
@@ -131,6 +134,7 @@ class ServiceSettings(Section):
             repository=registry.repository(self.repository or model_slug(self.model)),
             copy_from=registry.repository(self.copy_from) if self.copy_from else "",
             required_tags=dict(self.require.tags),
+            compatible_signature=self.require.compatible_signature,
             required_metrics=dict(self.require.metrics),
             env=tuple(variable.variable() for variable in self.env),
             pods=self._pods(),

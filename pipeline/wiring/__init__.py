@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from pipeline.collection.survey import Survey
     from pipeline.doctor.looks import Look
+    from pipeline.forecast import World
     from pipeline.ledger import Ledger
     from pipeline.notify.notifier import Channel, Notifier
     from pipeline.promote import Tools
@@ -59,6 +60,7 @@ __all__ = [
     "build_tools",
     "build_webhooks",
     "build_worker",
+    "build_world",
     "cache_folder",
     "cache_limit",
     "open_images",
@@ -121,7 +123,7 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
     images = open_images(settings)
     serving = build_serving(settings, images)
     mlflow = connection(settings)
-    resolver = RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
+    resolver = _resolver(settings, clock)
     return Tools(
         models=MlflowRegistry(mlflow),
         artifacts=MlflowArtifacts(mlflow),
@@ -184,6 +186,28 @@ def build_looks(settings: Settings, clock: Clock | None = None) -> "tuple[Look, 
         return signer(settings).key_id
 
     return looks(settings, sign_with, lambda: trust_policy(settings), clock)
+
+
+def build_world(settings: Settings) -> "World":
+    """Put together what a promotion is foreseen with; all of it is only read."""
+    from pipeline.forecast import World  # noqa: PLC0415 - one verb needs it
+
+    mlflow, images = connection(settings), open_images(settings)
+    clock = SystemClock()
+    resolver = _resolver(settings, clock)
+    return World(
+        models=MlflowRegistry(mlflow),
+        artifacts=MlflowArtifacts(mlflow),
+        resolver=resolver,
+        images=images,
+        target=target_of(settings, images),
+        known_lock=resolver.known,
+        clock=clock,
+    )
+
+
+def _resolver(settings: Settings, clock: Clock) -> RememberedLocks:
+    return RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
 
 
 def build_survey(settings: Settings, ledger: "Ledger") -> "Survey":

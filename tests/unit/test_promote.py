@@ -23,6 +23,7 @@ from pipeline.errors import (
     UnavailableError,
 )
 from pipeline.promote import STEPS
+from pipeline.steps import compare
 from pipeline.transfer import copy_image
 from pipeline.trust.keys import PrivateKey
 from tests.fakes.metrics import Behaviour
@@ -466,7 +467,7 @@ def test_a_recalled_image_is_proved_with_the_request_that_its_provenance_keeps(
     serving.target.asked.clear()
     serving.plan = replace(PLAN, on_return=OnReturn.CANARY)
     assert serving.promote(1).phase is Phase.SUCCEEDED
-    assert serving.files.read_files == reads
+    assert serving.files.read_files == reads + 2  # two signatures, and nothing that is in an image
     ((_, asked),) = serving.target.asked
     assert b"dataframe_split" in asked
 
@@ -691,3 +692,17 @@ def test_an_image_tampered_with_between_two_lives_takes_no_traffic(serving: Scen
     again = serving.accept(2)
     assert serving.run(again, checkpoints).phase is Phase.FAILED
     assert serving.serves == (1, 0)
+
+
+def test_a_version_that_would_break_callers_gets_no_traffic(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = {1: '{"inputs": "[{\\"name\\": \\"a\\", \\"type\\": \\"long\\"}]"}', 2: None}
+    monkeypatch.setattr(compare, "signature_of", lambda model, **_: declared[model.version])
+    ended = serving.promote(2)
+    assert ended.phase is Phase.FAILED
+    assert "it has no signature any more" in ended.reason
+    assert serving.serves == (1, 0)
+    assert "deploy" not in serving.steps()
+    serving.plan = replace(PLAN, compatible_signature=False)
+    assert serving.promote(2).phase is Phase.SUCCEEDED
