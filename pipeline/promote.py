@@ -19,6 +19,7 @@ from pipeline.domain.evidence import (
 )
 from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.promotion import Kind, Phase
+from pipeline.domain.references import ImageRef
 from pipeline.ports import (
     ArtifactStore,
     Clock,
@@ -48,7 +49,7 @@ from pipeline.steps.resolve import read_alias, resolve
 from pipeline.steps.rollback import restore
 from pipeline.steps.sign import sign
 from pipeline.steps.smoke import smoke
-from pipeline.steps.verify import verify
+from pipeline.steps.verify import recognise, verify
 from pipeline.trust.statements import Deployment
 
 STEPS = (
@@ -107,14 +108,33 @@ def carry_out(run: Run, tools: Tools) -> Ended:
 
 def promote(run: Run, tools: Tools) -> str:
     """Bake a version, or recall its image, and roll it out; return how it went, as a sentence."""
+    verified = (
+        provide(known(run, tools), run, tools)
+        if run.promotion.target is None
+        else take(run.promotion.target, run, tools)
+    )
+    return roll_out(verified, run, tools, at_once=run.record.returns_to(verified.ref))
+
+
+def known(run: Run, tools: Tools) -> ResolvedModel:
+    """Find the version, and hold the service if a person promotes another than the alias names."""
     plan = run.promotion.plan
     resolved = run.step(resolve, run.promotion, registry=tools.models)
     if run.record.by_hand():
         named = run.fresh(read_alias, plan, plan.alias, registry=tools.models)
         run.record.hold_unless(named, resolved.model)
     run.record.know_model(resolved)  # from now on the alias may overtake a person's request
-    verified = provide(resolved, run, tools)
-    return roll_out(verified, run, tools, at_once=run.record.returns_to(verified.ref))
+    return resolved
+
+
+def take(image: ImageRef, run: Run, tools: Tools) -> VerifiedImage:
+    """Take an image that was built elsewhere: verified as any, of a version that policy admits."""
+    plan, images = run.promotion.plan, tools.images
+    verified = run.fresh(recognise, image, plan=plan, registry=images, policy=tools.policy)
+    run.record.know(model_version=verified.model.version)  # which one, the image says itself
+    resolved = known(run, tools)
+    run.step(check, resolved, plan=plan, target=tools.target, registry=tools.models)
+    return verified
 
 
 def roll_back(run: Run, tools: Tools) -> str:

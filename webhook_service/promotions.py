@@ -16,6 +16,7 @@ from pipeline.domain.promotion import (
     Promotion,
     Trigger,
 )
+from pipeline.domain.references import Digest
 from pipeline.domain.serving import Hold
 from pipeline.ledger import Ledger
 from webhook_service.access import (
@@ -59,6 +60,7 @@ def ask(
         service=asked.service,
         rebuild=asked.rebuild,
         reason=asked.reason,
+        image=None if asked.image is None else Digest(asked.image),
     )
     plans = meant(receiver.config.services, wanted)
     if isinstance(plans, Refused):

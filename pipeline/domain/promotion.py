@@ -84,12 +84,12 @@ class Promotion:
     """One promotion as the ledger records it (interfaces §5).
 
     ``sequence`` counts per service and is never reused. ``attempt`` counts how often a worker took
-    it up from the start. ``target`` is the digest that a rollback returns to, or that a return to a
-    version served before deploys again.
+    it up from the start. ``target`` is the image that a rollback returns to, or that was built
+    elsewhere and is to be promoted as it is.
 
     ``model.version`` is 0 only while nobody has looked yet: in a request by alias, where it means
-    whatever the alias names when the promotion starts, and in a rollback to an image that no
-    promotion in the ledger made.
+    whatever the alias names when the promotion starts, and for an image of which nobody has read
+    yet what it holds.
     """
 
     id: str

@@ -147,7 +147,7 @@ def _named(history: Sequence[Promotion], to: str) -> Stop | AlreadyBack | None:
     running = next((each for each in history if each.phase in _OPEN), None)
     if running is None and stop.image == serving(history):
         return AlreadyBack(stop.promotion)
-    if running is not None and running.target == stop.image:
+    if running is not None and running.kind is Kind.ROLLBACK and running.target == stop.image:
         return AlreadyBack(running)
     return stop
 

@@ -37,7 +37,7 @@ def listen(
 
 def kinds(response: http.client.HTTPResponse, last: str) -> list[str]:
     """Read names of events until this one has come."""
-    told = []
+    told: list[str] = []
     while not told or told[-1] != last:
         line = response.readline().decode()
         assert line, told
