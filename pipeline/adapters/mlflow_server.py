@@ -2,10 +2,10 @@
 
 import re
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from pipeline.adapters.mlflow_rest import MlflowRest, Rejection, accepted
+from pipeline.adapters.mlflow_rest import MlflowRest
+from pipeline.domain.http_date import told_time
 from pipeline.domain.references import ModelVersion
 from pipeline.errors import ForbiddenError
 
@@ -34,11 +34,7 @@ class MlflowServer:
         with self._rest.open(
             "GET", "/health", "", attempted="read its clock", subject="MLflow"
         ) as answer:
-            said = answer.headers.get("Date", "")
-        try:
-            return parsedate_to_datetime(said)
-        except ValueError:
-            return None
+            return told_time(answer.headers)
 
     def may_tag(self, model: ModelVersion) -> bool:
         """Ask to tag a version that no model has: who may not is told so before it is missed."""
@@ -54,17 +50,3 @@ class MlflowServer:
         except ForbiddenError:
             return False
         return True
-
-    def announce(self, model: str, workspace: str, alias: str) -> None:
-        """Take an alias away that is not there: MLflow tells its webhooks all the same."""
-        attempted, subject = "take away an alias that is not there", f"{model}@{alias}"
-        answer: object = self._rest.send(
-            "DELETE",
-            f"{_API}/registered-models/alias",
-            {"name": model, "alias": alias},
-            workspace,
-            attempted=attempted,
-            subject=subject,
-        )
-        if isinstance(answer, Rejection):
-            accepted(answer, attempted=attempted, subject=subject)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -15,6 +14,7 @@ from pipeline.distribution.request import Scope
 from pipeline.distribution.session import UPLOADS, Session
 from pipeline.distribution.transport import Transport
 from pipeline.domain.content import Content
+from pipeline.domain.http_date import told_time
 from pipeline.domain.oci import Descriptor
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
@@ -120,11 +120,7 @@ class RemoteRegistry:
     def now(self, repository: str) -> datetime | None:
         """Read the registry's clock, which its answers carry; ``None`` where they do not."""
         with self._at(repository).call("GET", "/v2/", "read its clock") as answer:
-            said = answer.headers.get("Date", "")
-        try:
-            return parsedate_to_datetime(said)
-        except ValueError:
-            return None
+            return told_time(answer.headers)
 
     def _at(self, repository: str) -> Repository:
         return Repository.of(self._transport, repository, partial(Patience, self._wait))

@@ -8,8 +8,6 @@ EVENTS = ("model_version_alias.created", "model_version_alias.deleted")
 NAME = "laurel"
 PATH = "/webhooks/mlflow"
 """Where the receiver takes deliveries, below its own address."""
-PROBE_ALIAS = "laurel-doctor-"
-"""How the alias begins that `laurel doctor --events` takes away although nobody ever set it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,3 @@ class RegistryServer(Protocol):
 
     def may_tag(self, model: ModelVersion) -> bool:
         """Tell whether this account may write on versions of this model; nothing is written."""
-
-    def announce(self, model: str, workspace: str, alias: str) -> None:
-        """Take an alias away that is not there: nothing changes, and webhooks are told of it."""

@@ -59,9 +59,12 @@ def test_a_first_deploy_takes_everything_at_once(one: Scene) -> None:
 
 
 def test_every_step_that_runs_is_told_by_laurel_steps(one: Scene) -> None:
-    one.promote(1)
+    ran: set[str] = set()
+    for version in (1, 2):  # the first has nothing to be compared with
+        one.promote(version)
+        ran |= set(one.steps())
     told = {name for name, _ in STEPS}
-    assert set(one.steps()) - {"remember", "observe"} == told - {"restore"}
+    assert ran - {"remember", "observe"} == told - {"restore"}
 
 
 def test_a_second_version_rises_through_its_canary(serving: Scene) -> None:
