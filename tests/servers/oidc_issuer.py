@@ -52,6 +52,7 @@ class Issuer:
         self.answers: dict[str, Answer] = {}
         self.minted: list[str] = []
         self.lasting = 300
+        self.repository = "acme/models"
         self.kid = ""
 
     @property
@@ -111,7 +112,7 @@ class Issuer:
             "nbf": now - 300,
             "exp": now + 300,
             "actor": "octocat",
-            "repository": "acme/models",
+            "repository": self.repository,
             "environment": "production",
         }
         return {name: value for name, value in (said | changes).items() if value is not None}
