@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipeline.at_once import Steps
+from pipeline.domain.admission import Rules
 from pipeline.domain.evidence import (
+    AdmittedImage,
     Analysis,
     CanaryRevision,
     CheckedModel,
@@ -23,6 +25,7 @@ from pipeline.domain.references import ImageRef
 from pipeline.ports import (
     ArtifactStore,
     Clock,
+    Freezes,
     ImageBuilder,
     ImageRegistry,
     LockResolver,
@@ -31,8 +34,10 @@ from pipeline.ports import (
     ModelRunner,
     ServingTarget,
     Signer,
+    StillWanted,
 )
 from pipeline.run import Ended, Run
+from pipeline.steps.admit import admit, pass_by
 from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.build import build
 from pipeline.steps.canary import canary
@@ -63,6 +68,7 @@ STEPS = (
     ("sign", "signature and provenance beside the image"),
     ("verify", "all of it read back, against the trust policy"),
     ("compare", "who calls what serves now can call this version as well: signatures"),
+    ("admit", "people agree, nothing is frozen, a place is free: it waits, and says for what"),
     ("attest_deployment", "a signed statement: this image, this service, this sequence"),
     ("deploy", "a revision at 0 %, ready"),
     ("prove", "it answers the model's own example where it runs, before any traffic"),
@@ -88,6 +94,8 @@ class Tools:
     target: ServingTarget
     metrics: Metrics
     clock: Clock
+    freezes: Freezes
+    rules: Rules
 
 
 def carry_out(run: Run, tools: Tools) -> Ended:
@@ -220,6 +228,9 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             registry=tools.models,
             store=tools.artifacts,
         )
+    wanted = partial(run.still_wanted, tools.models)
+    place = not at_once and before.state.stable is not None
+    admitted = let_in(verified, run, tools, place=place, still_wanted=wanted)
     run.fresh(
         attest_deployment,
         verified,
@@ -234,10 +245,9 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         signer=tools.signer,
         policy=tools.policy,
     )
-    wanted = partial(run.still_wanted, tools.models)
     revision = run.step(
         deploy,
-        verified,
+        admitted,
         plan=promotion.plan,
         sequence=promotion.sequence,
         target=target,
@@ -246,7 +256,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         still_wanted=wanted,
         at_once=at_once,
     )
-    admitted: CanaryRevision | Analysis = revision
+    ready: CanaryRevision | Analysis = revision
     if not at_once:
         proven = run.long_step(
             prove,
@@ -256,7 +266,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             clock=run.clock,
             journal=run.record,
         )
-        admitted = run.step(
+        ready = run.step(
             canary,
             proven,
             plan=promotion.plan,
@@ -265,7 +275,29 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             metrics=tools.metrics,
             clock=tools.clock,
             journal=run.record,
+            freezes=tools.freezes,
             still_wanted=wanted,
         )
-    served = run.step(complete, admitted, sequence=promotion.sequence, target=target)
-    return f"{served.service} serves {verified.model}"
+    served = run.step(complete, ready, sequence=promotion.sequence, target=target)
+    word = ready.on_word_of if isinstance(ready, Analysis) else ""
+    ended = f"; its canary was ended well by {word}" if word else ""
+    return f"{served.service} serves {verified.model}{ended}"
+
+
+def let_in(
+    verified: VerifiedImage, run: Run, tools: Tools, *, place: bool, still_wanted: StillWanted
+) -> AdmittedImage:
+    """Wait until the image may have traffic; a rollback waits for nobody."""
+    if run.promotion.kind is Kind.ROLLBACK:
+        return pass_by(verified)
+    return run.fresh(
+        admit,
+        verified,
+        plan=run.promotion.plan,
+        rules=tools.rules,
+        place=place,
+        freezes=tools.freezes,
+        clock=tools.clock,
+        journal=run.record,
+        still_wanted=still_wanted,
+    )

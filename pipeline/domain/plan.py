@@ -84,6 +84,7 @@ class Plan:
     that was built already is taken. ``required_tags`` maps tag to the value it must have on the
     MLflow version, ``required_metrics`` a metric of its run to what it must be (``>= 0.90``);
     ``compatible_signature`` refuses what would break callers;
+    ``approvals`` is how many people must agree; ``namespace`` is that of its InferenceService;
     ``pods`` is for Kubernetes only. ``move_alias`` tells whether a rollback moves the alias, too.
     """
 
@@ -101,6 +102,8 @@ class Plan:
     required_tags: dict[str, str] = field(default_factory=dict)
     required_metrics: dict[str, str] = field(default_factory=dict)
     compatible_signature: bool = True
+    approvals: int = 0
+    namespace: str = ""
     env: tuple[EnvVar, ...] = ()
     pods: PodPlan = field(default_factory=PodPlan)
     canary: CanaryPlan = field(default_factory=CanaryPlan)

@@ -54,10 +54,18 @@ class Trigger:
 
 
 class ControlKind(StrEnum):
-    """A decision that ends a running promotion early; always a ledger row (law 8)."""
+    """A decision about a running promotion; always a ledger row (law 8)."""
 
     ABORT = "abort"
     SUPERSEDE = "supersede"
+    PAUSE = "pause"
+    RESUME = "resume"
+    COMPLETE = "complete"
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends the promotion early."""
+        return self in {ControlKind.ABORT, ControlKind.SUPERSEDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,26 @@ class Control:
     actor: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """How people steer a promotion now: who keeps it where it is, who wants it to end well."""
+
+    paused: Control | None = None
+    completed: Control | None = None
+
+    def after(self, control: Control) -> "Steering":
+        """Take in the decision that was made next."""
+        match control.kind:
+            case ControlKind.PAUSE:
+                return Steering(control, self.completed)
+            case ControlKind.RESUME:
+                return Steering(None, self.completed)
+            case ControlKind.COMPLETE:
+                return Steering(None, control)
+            case _:
+                return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ The durable engine's checkpoints are elsewhere and may be deleted; what stands h
 decision is taken here: who may promote what is ``pipeline.domain``'s and the reconciler's.
 """
 
+from pipeline.ledger.admissions import Admissions, Entrance
 from pipeline.ledger.answers import Answers, Claim, Given
 from pipeline.ledger.database import Database
 from pipeline.ledger.deliveries import Deliveries
@@ -19,6 +20,7 @@ from pipeline.ledger.tokens import IssuedToken, SpentTokens, Tokens, new_token
 __all__ = [
     "Answers",
     "Claim",
+    "Entrance",
     "Event",
     "Given",
     "IssuedToken",
@@ -51,6 +53,7 @@ class Ledger:
         self.promotions = Promotions(self.database)
         self.rollbacks = Rollbacks(self.database)
         self.controls = Controls(self.database)
+        self.admissions = Admissions(self.database)
         self.events = Events(self.database)
         self.history = History(self.database)
         self.holds = Holds(self.database)

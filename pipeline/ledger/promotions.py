@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.domain.promotion import Control, ControlKind, Kind, Phase, Promotion
+from pipeline.domain.promotion import Control, ControlKind, Kind, Phase, Promotion, Steering
 from pipeline.errors import NotFoundError
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
@@ -15,7 +16,7 @@ from pipeline.ledger.rows import changed_columns, promotion_of, promotion_row, s
 from pipeline.ledger.story import tell_accepted, tell_controlled, tell_ended
 
 _table = schema.promotions
-_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
+OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Promotions:
 
     def open(self) -> list[Promotion]:
         """List the promotions that have not ended, oldest first."""
-        return self._select(_table.c.phase.in_(_OPEN), order=_table.c.id)
+        return self._select(_table.c.phase.in_(OPEN), order=_table.c.id)
 
     def page(
         self,
@@ -156,7 +157,7 @@ class Promotions:
 
 
 class Controls:
-    """Decisions that end a running promotion early."""
+    """Decisions about promotions that run."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -177,15 +178,16 @@ class Controls:
             _decide(connection, found, control)
 
     def first(self, promotion: str) -> Control | None:
-        """Read the decision that was made first about a promotion."""
-        table = schema.controls
-        query = sa.select(table).where(table.c.promotion == promotion).order_by(table.c.id).limit(1)
+        """Read the decision that was made first to end a promotion."""
         with self._database.read() as connection:
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            return None
-        at = datetime.fromisoformat(row["at"])
-        return Control(ControlKind(row["kind"]), row["actor"], row["reason"], at)
+            return next(
+                (each for each in controls_of(connection, promotion) if each.kind.ends), None
+            )
+
+    def steering(self, promotion: str) -> Steering:
+        """Read how people steer a promotion now."""
+        with self._database.read() as connection:
+            return steering_of(connection, promotion)
 
 
 def find_within(connection: sa.Connection, promotion: str) -> Promotion | None:
@@ -232,7 +234,7 @@ def _supersede(connection: sa.Connection, newest: Promotion) -> None:
     older = sa.select(_table).where(
         _table.c.service == newest.service,
         _table.c.sequence < newest.sequence,
-        _table.c.phase.in_(_OPEN),
+        _table.c.phase.in_(OPEN),
     )
     control = Control(
         ControlKind.SUPERSEDE,
@@ -247,6 +249,26 @@ def _supersede(connection: sa.Connection, newest: Promotion) -> None:
 def _decide(connection: sa.Connection, promotion: Promotion, control: Control) -> None:
     connection.execute(sa.insert(schema.controls).values(_control(promotion.id, control)))
     tell_controlled(connection, promotion, control)
+
+
+def controls_of(connection: sa.Connection, promotion: str) -> list[Control]:
+    """List the decisions about a promotion within a transaction, the first one first."""
+    table = schema.controls
+    query = sa.select(table).where(table.c.promotion == promotion).order_by(table.c.id)
+    return [
+        Control(
+            ControlKind(row["kind"]),
+            row["actor"],
+            row["reason"],
+            datetime.fromisoformat(row["at"]),
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def steering_of(connection: sa.Connection, promotion: str) -> Steering:
+    """Read how people steer a promotion, within a transaction."""
+    return reduce(Steering.after, controls_of(connection, promotion), Steering())
 
 
 def _control(promotion: str, control: Control) -> dict[str, Any]:

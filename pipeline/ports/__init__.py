@@ -4,7 +4,7 @@ Adapters in ``pipeline.adapters`` implement them; ``pipeline.wiring`` alone puts
 Every method raises only errors of :mod:`pipeline.errors`.
 """
 
-from pipeline.ports.course import Clock, Journal, StillWanted
+from pipeline.ports.course import Clock, Freezes, Journal, StillWanted
 from pipeline.ports.images import (
     BaseImages,
     Environments,
@@ -24,6 +24,7 @@ __all__ = [
     "BaseImages",
     "Clock",
     "Environments",
+    "Freezes",
     "ImageBuilder",
     "ImageRegistry",
     "Journal",

@@ -49,6 +49,8 @@ class RequireSettings(Section):
     compatible_signature: bool = True
     """Whether who calls the version that serves must be able to call this one: no input that is
     newly required, no type that does not take what was sent, no output gone."""
+    approvals: int = Field(default=0, ge=0, le=20)
+    """How many people must agree to its image before it gets traffic; who asked is none of them."""
 
 
 class ServiceSettings(Section):
@@ -136,6 +138,7 @@ class ServiceSettings(Section):
             required_tags=dict(self.require.tags),
             compatible_signature=self.require.compatible_signature,
             required_metrics=dict(self.require.metrics),
+            approvals=self.require.approvals,
             env=tuple(variable.variable() for variable in self.env),
             pods=self._pods(),
             canary=CanaryPlan(**self.canary.model_dump()),

@@ -6,6 +6,7 @@
     mlflow.py   where models come from, and the webhook that tells of them
     images.py   where images go, and what makes them
     serving.py  what they are deployed to, tried in and counted with
+    people.py   what promotions wait for before they get traffic
     notify.py   who is told what became of promotions
     doctor.py   what is looked at before anything goes wrong
 """
@@ -37,6 +38,7 @@ from pipeline.wiring.images import (
     own_image_tools,
 )
 from pipeline.wiring.mlflow import build_webhooks, connection, reached, webhook_url
+from pipeline.wiring.people import freezes, rules
 from pipeline.wiring.serving import build_serving, local_target, target_of
 
 if TYPE_CHECKING:
@@ -136,6 +138,8 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
         target=serving.target,
         metrics=serving.metrics,
         clock=clock,
+        freezes=freezes(settings),
+        rules=rules(settings),
     )
 
 
