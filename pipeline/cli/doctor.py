@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("--all", "all_", is_flag=True, help="Show what is as it should be, too.")
 @shared
 def doctor(asked: Asked, *, all_: bool) -> None:
-    """Look for everything that would stop a promotion, and say the fix.
+    """Look for what would stop a promotion, and say the fix.
 
     Exit code 1 where something would. A probe of a few bytes is put into the registry and removed;
     where MLflow has no webhook to this Laurel, one that never fires is made, tried and removed.
