@@ -1,6 +1,7 @@
 """Who a job of GitHub Actions is, asked of a real issuer."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import jwt
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pipeline.cli.job_token import JobToken, job_token
 from pipeline.errors import ConfigurationError, UnavailableError
 from tests.servers.oidc_issuer import Answer, Issuer, running_issuer
+from tests.unit.cli.conftest import Served, laurel
 
 SERVER = "https://laurel.example.com"
 ASKED = "/token?api-version=2.0&audience=laurel.example.com"
@@ -101,3 +103,17 @@ def test_one_whose_end_cannot_be_read_is_asked_for_each_time(issuer: Issuer, tok
     job = lent(issuer)
     assert [job.to_read(), job.to_read()] == [token, token]
     assert len(issuer.asked) == 2
+
+
+def test_a_verb_in_a_job_says_who_it_is_and_a_set_token_goes_first(
+    issuer: Issuer, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (issuer.job | {"LAUREL_SERVER": served.url}).items():
+        monkeypatch.setenv(name, value)
+    for verb in (["status"], ["promote", "fraud-scorer@champion"]):
+        result = laurel(*verb)  # this server believes no issuer
+        assert (result.exit_code, "ask the server" in result.stderr) == (2, True)
+    assert len(issuer.minted) == 2
+    monkeypatch.setenv("LAUREL_TOKEN", Path("laurel.token").read_text().strip())
+    assert laurel("status").exit_code == 0
+    assert len(issuer.minted) == 2

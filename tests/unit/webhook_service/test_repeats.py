@@ -103,6 +103,23 @@ def test_a_receiver_that_died_before_it_could_answer_finds_what_it_had_done(
     assert ask(client).body == again.body
 
 
+def test_a_rollback_whose_receiver_died_is_the_same_rollback(
+    client: Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(ledger, 1)
+    promoted(ledger, 2, before=1)
+
+    def back() -> Answer:
+        headers = {"idempotency-key": "back"}
+        return client.call("POST", "/services/fraud/rollback", token=ADA, headers=headers)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Answers, "give", None)
+        assert back().status == 500
+    assert back().status == 202
+    assert made(ledger) == 3
+
+
 def test_a_key_outlives_a_single_use_token(ledger: Ledger, config: ReceiverConfig) -> None:
     tokens = iter(range(9))
 
