@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from pipeline.doctor.finding import Finding, ok, warn
 from pipeline.domain.plan import Plan
 from pipeline.domain.references import Alias
+from pipeline.errors import ForbiddenError
 from pipeline.ports import ModelRegistry, RegistryServer
 
 CHECK = "mlflow"
@@ -37,7 +39,8 @@ def examine(
     else:
         yield ok(CHECK, f"MLflow {version} answers")
     for plan in watched:
-        yield _alias(plan, maps[plan.workspace], models)
+        with suppress(ForbiddenError):  # which the look at rights tells
+            yield _alias(plan, maps[plan.workspace], models)
 
 
 def _alias(plan: Plan, known: dict[tuple[str, str], int], models: ModelRegistry) -> Finding:

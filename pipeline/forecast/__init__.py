@@ -61,7 +61,8 @@ class _Foresight:
         if resolved is not None:
             state = world.target.observe(plan.service)
             found = replace(self._of(resolved, state), traffic=traffic(plan, state))
-            found = replace(found, waits=waits(plan, state), serves=serving(plan, state))
+            frozen = world.freezes.frozen(plan.service, world.clock.now())
+            found = replace(found, waits=waits(plan, state, frozen), serves=serving(plan, state))
         return replace(found, rules=tuple(self._rules))
 
     def _of(self, resolved: ResolvedModel, state: ServiceState) -> Forecast:

@@ -1,5 +1,8 @@
 """What serves now, how traffic would move, and what it would wait for, as sentences."""
 
+from collections.abc import Iterator
+
+from pipeline.domain.admission import Frozen
 from pipeline.domain.plan import OnReturn, Plan
 from pipeline.domain.serving import ServiceState
 
@@ -34,12 +37,19 @@ def traffic(plan: Plan, state: ServiceState) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def waits(plan: Plan, state: ServiceState) -> tuple[str, ...]:
-    """Say what would keep it from beginning."""
-    if state.hold is None:
-        return ()
-    why = (
-        f"{state.hold.actor} holds {plan.service}: {state.hold.reason}; another version under the "
-        f"alias, or laurel release {plan.service}, ends that"
-    )
-    return (why,)
+def waits(plan: Plan, state: ServiceState, frozen: Frozen | None) -> tuple[str, ...]:
+    """Say what would keep it from traffic, or from beginning at all."""
+    return tuple(_waits(plan, state, frozen))
+
+
+def _waits(plan: Plan, state: ServiceState, frozen: Frozen | None) -> Iterator[str]:
+    if state.hold is not None:
+        yield (
+            f"{state.hold.actor} holds {plan.service}: {state.hold.reason}; another version under "
+            f"the alias, or laurel release {plan.service}, ends that"
+        )
+    if plan.approvals:
+        people = "one person" if plan.approvals == 1 else f"{plan.approvals} people"
+        yield f"{people} must agree to its image before it gets traffic"
+    if frozen is not None:
+        yield f"{plan.service} is frozen until {frozen.until:%Y-%m-%d %H:%M} UTC: {frozen.reason}"

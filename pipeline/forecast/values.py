@@ -9,6 +9,7 @@ from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.ports import (
     ArtifactStore,
     Clock,
+    Freezes,
     ImageRegistry,
     LockResolver,
     ModelRegistry,
@@ -27,6 +28,7 @@ class World:
     target: ServingTarget
     known_lock: Callable[[Digest], Lock | None]
     clock: Clock
+    freezes: Freezes
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,7 @@ def build_world(settings: Settings) -> "World":
         target=target_of(settings, images),
         known_lock=resolver.known,
         clock=clock,
+        freezes=freezes(settings),
     )
 
 

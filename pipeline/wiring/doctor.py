@@ -75,7 +75,7 @@ def _of_mlflow(settings: Settings, rest: MlflowRest) -> Iterator[Look]:
         with closing(store):
             yield from artifacts.examine(models, store, plans)
 
-    yield Look(artifacts.CHECK, files, after=mlflow.CHECK)
+    yield Look(artifacts.CHECK, files, after=rights.CHECK)
 
 
 def _webhooks(settings: Settings) -> Iterator[Look]:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from pipeline import wiring
+from pipeline.domain.admission import Frozen
 from pipeline.domain.evidence import Lock, Refused, StoredFile
 from pipeline.domain.plan import OnReturn
 from pipeline.domain.references import Digest
@@ -58,6 +60,13 @@ class Versions(Files):
         (self.of(version) / "requirements.txt").write_text("\n".join(lines))
 
 
+class Winter:
+    """A freeze of the one service that is named so (``ports.Freezes``)."""
+
+    def frozen(self, service: str, at: datetime) -> Frozen | None:
+        return Frozen(at + timedelta(hours=1), "holidays") if service == "winter" else None
+
+
 @dataclass
 class Prompt:
     """A person at the prompt, before a scene of fakes."""
@@ -101,6 +110,7 @@ def prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prompt]:
             target=made.target,
             known_lock=locks.get,
             clock=made.clock,
+            freezes=Winter(),
         )
         monkeypatch.setattr(wiring, "build_world", lambda _settings: world)
         yield Prompt(made, files, locks)
@@ -242,6 +252,16 @@ def test_what_a_promotion_would_wait_for_is_told(prompt: Prompt) -> None:
     (waits,) = prompt.plan(f"{MODEL}/2")["waits"]
     assert waits.startswith(f"ada holds {SERVICE}: the black week; another version")
     assert "WAITS FOR" in laurel("plan", f"{MODEL}/2").stdout
+
+
+@pytest.mark.parametrize(("approvals", "people"), [(1, "one person"), (2, "2 people")])
+def test_approvals_and_freezes_are_told(prompt: Prompt, approvals: int, people: str) -> None:
+    one = f"{{name: winter, model: {MODEL}, require: {{approvals: {approvals}}}}}"
+    Path("laurel.yaml").write_text(f"services: [{one}]\n")
+    agreed, frozen = prompt.plan(f"{MODEL}/1")["waits"]
+    assert agreed == f"{people} must agree to its image before it gets traffic"
+    assert "is frozen until" in frozen
+    assert "holidays" in frozen
 
 
 def test_an_image_of_no_known_version_is_served_still(prompt: Prompt) -> None:

@@ -89,6 +89,7 @@ def test_an_account_without_rights_is_told_level_by_level(models: FakeModelRegis
 
     (closed,) = rights.examine(Server(), Closed(), [PLAN])
     assert (closed.level, "READ" in closed.fix) == ("bad", True)
+    assert len(list(mlflow.examine(Server(), Closed(), [PLAN]))) == 1
 
 
 @pytest.mark.parametrize(
