@@ -1,8 +1,8 @@
 """Who calls, and whether they may: what every call but health, metrics and webhooks passes.
 
-A route asks for a :data:`Reader` or an :data:`Operator`; which service the call is about is read
-from its path, so that no route can forget it. Only a route whose service is in the body, or that
-lists several, asks the caller itself.
+A route asks for a :data:`Reader`, an :data:`Approver` or an :data:`Operator`; which service the
+call is about is read from its path, so that no route can forget it. Only a route whose service is
+in the body, or that lists several, asks the caller itself.
 """
 
 import hashlib
@@ -95,6 +95,17 @@ def operator(
     return begun(request, receiver, found, change)
 
 
+def approver(
+    request: Request,
+    receiver: ReceiverParts,
+    found: _Caller,
+    change: Annotated[str, Depends(change_of)],
+) -> Caller:
+    """Require somebody whose word counts about what the path is about."""
+    require(found, Role.APPROVER, _service(request, receiver, found))
+    return begun(request, receiver, found, change)
+
+
 def begun(request: Request, receiver: Receiver, found: Caller, change: str) -> Caller:
     """Begin a change: spend a single-use token on it, and find whether it was made already."""
     ledger, now = receiver.ledger, receiver.config.now()
@@ -130,6 +141,7 @@ def still_allowed(
 Reader = Annotated[Caller, Depends(reader)]
 StillAllowed = Annotated[Callable[[Role, str], bool], Depends(still_allowed)]
 Operator = Annotated[Caller, Depends(operator)]
+Approver = Annotated[Caller, Depends(approver)]
 
 
 def require(found: Caller, role: Role, service: str | None) -> None:

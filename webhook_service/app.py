@@ -7,7 +7,15 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from pipeline.ledger import Ledger
-from webhook_service import health, history, promotions, rollback_webhook, services, webhook
+from webhook_service import (
+    decisions,
+    health,
+    history,
+    promotions,
+    rollback_webhook,
+    services,
+    webhook,
+)
 from webhook_service.access import Receiver
 from webhook_service.config import ReceiverConfig
 from webhook_service.guard import Guard
@@ -29,7 +37,7 @@ def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
         title="Laurel", version=version("laurel"), lifespan=lifespan, redirect_slashes=False
     )
     app.state.streams = Streams()
-    for part in (webhook, rollback_webhook, promotions, services, history, health):
+    for part in (webhook, rollback_webhook, promotions, decisions, services, history, health):
         app.include_router(part.router)
     app.add_middleware(Guard, allowed_hosts=config.allowed_hosts)
     answer_with_problems(app)

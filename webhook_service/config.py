@@ -1,10 +1,11 @@
 """What the receiver is told at its start, as one frozen value."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pipeline.domain.access import Caller, Denied
+from pipeline.domain.admission import Rules
 from pipeline.domain.plan import Plan
 
 
@@ -43,6 +44,8 @@ class ReceiverConfig:
         Names that the Host header may carry, without port, lower-case (DNS rebinding).
     vouched
         Tells who calls with a token of an OIDC issuer; it may take a while. ``None``: nobody does.
+    rules
+        How long an approval counts.
     target
         The serving target's word, ``local`` or ``kserve``, shown with each service.
     tolerance
@@ -61,6 +64,7 @@ class ReceiverConfig:
     allowed_hosts: frozenset[str]
     vouched: Callable[[str], Caller | Denied] | None = None
     rollback_secrets: Callable[[], Sequence[bytes]] = tuple
+    rules: Rules = field(default_factory=Rules)
     target: str = "local"
     tolerance: timedelta = timedelta(minutes=10)
     now: Callable[[], datetime] = _utc

@@ -57,6 +57,13 @@ class AskReason(_Asked):
     reason: Reason = ""
 
 
+class AskApproval(_Asked):
+    """``POST /promotions/{id}/approve``; ``image`` is the digest that was looked at."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}\z")] | None = None
+    comment: Reason = ""
+
+
 class AskRollback(_Asked):
     """``POST /services/{name}/rollback``; ``to`` is a digest, a version or ``-N``.
 

@@ -31,6 +31,7 @@ from pipeline.cli.notify import notify
 from pipeline.cli.plan import plan
 from pipeline.cli.read import list_promotions, status
 from pipeline.cli.run import down, serve, up, worker
+from pipeline.cli.steer import approve, complete, pause, resume
 from pipeline.cli.tell import migrate, steps
 from pipeline.cli.token import token
 from pipeline.cli.trust import keys, verify
@@ -53,6 +54,7 @@ def main() -> None:
 for _verb in (
     *(init, up, serve, worker, down, demo),
     *(plan, promote, rollback, status, list_promotions, watch, history),
+    *(approve, pause, resume, complete),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
     *(doctor, verify, keys, token, webhook, notify, steps, migrate),

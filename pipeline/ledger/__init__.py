@@ -15,6 +15,7 @@ from pipeline.ledger.promotions import Controls, Page, Promotions
 from pipeline.ledger.rollbacks import Rollbacks
 from pipeline.ledger.rows import moment, new_id, repeated_id, stamp
 from pipeline.ledger.services import Holds, Sightings, States
+from pipeline.ledger.steering import Steerings
 from pipeline.ledger.tokens import IssuedToken, SpentTokens, Tokens, new_token
 
 __all__ = [
@@ -54,6 +55,7 @@ class Ledger:
         self.rollbacks = Rollbacks(self.database)
         self.controls = Controls(self.database)
         self.admissions = Admissions(self.database)
+        self.steerings = Steerings(self.database)
         self.events = Events(self.database)
         self.history = History(self.database)
         self.holds = Holds(self.database)

@@ -175,7 +175,7 @@ class Controls:
             found = find_within(connection, promotion)
             if found is None:
                 raise NotFoundError("record a decision", promotion, "no such promotion is known")
-            _decide(connection, found, control)
+            decide_within(connection, found, control)
 
     def first(self, promotion: str) -> Control | None:
         """Read the decision that was made first to end a promotion."""
@@ -243,10 +243,11 @@ def _supersede(connection: sa.Connection, newest: Promotion) -> None:
         newest.created_at,
     )
     for row in connection.execute(older.order_by(_table.c.sequence)).mappings().all():
-        _decide(connection, promotion_of(row), control)
+        decide_within(connection, promotion_of(row), control)
 
 
-def _decide(connection: sa.Connection, promotion: Promotion, control: Control) -> None:
+def decide_within(connection: sa.Connection, promotion: Promotion, control: Control) -> None:
+    """Record a decision within a transaction, and tell it."""
     connection.execute(sa.insert(schema.controls).values(_control(promotion.id, control)))
     tell_controlled(connection, promotion, control)
 

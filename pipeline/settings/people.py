@@ -1,14 +1,13 @@
 """What promotions wait for before they get traffic: people, freezes, places."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
 from pipeline.domain.admission import Limits
-from pipeline.settings.fields import LocalPath, Seconds, Section
+from pipeline.settings.fields import Seconds, Section
 
 _FIELDS = 5
 
@@ -36,10 +35,6 @@ class ApprovalSettings(Section):
 
     expire: Annotated[Seconds, Field(le=timedelta(days=366).total_seconds())] = 604800.0
     """How long an approval counts; a promotion that lacks one for so long is refused."""
-    secret_file: LocalPath = Path("laurel.links")
-    """What single-use links are signed with, made on first start, 0600."""
-    link_expire: Annotated[Seconds, Field(le=timedelta(days=366).total_seconds())] = 86400.0
-    """How long such a link may be used."""
 
 
 class FreezeSettings(Section):

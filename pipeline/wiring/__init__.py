@@ -247,6 +247,7 @@ def build_receiver(
         tokens=(local_token(settings),),
         vouched=vouched(settings.auth),
         allowed_hosts=_names(settings.server),
+        rules=rules(settings),
         target=settings.serving.target,
         tolerance=timedelta(seconds=settings.webhook.tolerance),
         wake=wake or (lambda: None),
