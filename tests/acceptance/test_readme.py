@@ -30,7 +30,7 @@ ELSEWHERE = {
 """Commands that are not typed here, and why each needs none of it."""
 ON_A_CLUSTER = "kubernetes.md"  # tests/cluster/test_laurel_in_the_cluster.py types it
 OF_NOTICES = "notifications.md"  # test_notifications.py types it
-OF_PEOPLE = "approvals.md"  # its commands need an approver and a promotion that waits
+OF_PEOPLE = "approvals.md"  # test_people_decide.py types it
 TYPED = [
     each
     for page in PAGES
