@@ -13,7 +13,7 @@ _KINDS: dict[str, type] = {
     if isinstance(value, type) and value.__module__ == evidence.__name__
 }
 _LONG, _MANY = 500, 20
-_NEVER = {"VerifiedImage"}
+_NEVER = {"VerifiedImage", "AdmittedImage"}
 """Made anew before traffic, never read back (interfaces §8.16)."""
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipeline.at_once import Steps
+from pipeline.domain.admission import Rules
 from pipeline.domain.evidence import (
+    AdmittedImage,
     Analysis,
     CanaryRevision,
     CheckedModel,
@@ -19,9 +21,11 @@ from pipeline.domain.evidence import (
 )
 from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.promotion import Kind, Phase
+from pipeline.domain.references import ImageRef
 from pipeline.ports import (
     ArtifactStore,
     Clock,
+    Freezes,
     ImageBuilder,
     ImageRegistry,
     LockResolver,
@@ -30,12 +34,15 @@ from pipeline.ports import (
     ModelRunner,
     ServingTarget,
     Signer,
+    StillWanted,
 )
 from pipeline.run import Ended, Run
+from pipeline.steps.admit import admit, pass_by
 from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.build import build
 from pipeline.steps.canary import canary
 from pipeline.steps.check import check
+from pipeline.steps.compare import compare
 from pipeline.steps.complete import complete
 from pipeline.steps.deploy import deploy
 from pipeline.steps.describe import describe
@@ -47,12 +54,12 @@ from pipeline.steps.resolve import read_alias, resolve
 from pipeline.steps.rollback import restore
 from pipeline.steps.sign import sign
 from pipeline.steps.smoke import smoke
-from pipeline.steps.verify import verify
+from pipeline.steps.verify import recognise, verify
 from pipeline.trust.statements import Deployment
 
 STEPS = (
     ("resolve", "alias -> version -> run"),
-    ("check", "the service's policy: required tags, its platform"),
+    ("check", "the service's policy: required tags and metrics, its platform"),
     ("recall", "was this version's image built before? then it is deployed as it is"),
     ("describe", "what the model's own files say it is and needs"),
     ("lock", "runtime and the model's requirements -> one hashed lock"),
@@ -60,6 +67,8 @@ STEPS = (
     ("smoke", "the image answers the model's own example, isolated"),
     ("sign", "signature and provenance beside the image"),
     ("verify", "all of it read back, against the trust policy"),
+    ("compare", "who calls what serves now can call this version as well: signatures"),
+    ("admit", "people agree, nothing is frozen, a place is free: it waits, and says for what"),
     ("attest_deployment", "a signed statement: this image, this service, this sequence"),
     ("deploy", "a revision at 0 %, ready"),
     ("prove", "it answers the model's own example where it runs, before any traffic"),
@@ -85,6 +94,8 @@ class Tools:
     target: ServingTarget
     metrics: Metrics
     clock: Clock
+    freezes: Freezes
+    rules: Rules
 
 
 def carry_out(run: Run, tools: Tools) -> Ended:
@@ -105,14 +116,33 @@ def carry_out(run: Run, tools: Tools) -> Ended:
 
 def promote(run: Run, tools: Tools) -> str:
     """Bake a version, or recall its image, and roll it out; return how it went, as a sentence."""
+    verified = (
+        provide(known(run, tools), run, tools)
+        if run.promotion.target is None
+        else take(run.promotion.target, run, tools)
+    )
+    return roll_out(verified, run, tools, at_once=run.record.returns_to(verified.ref))
+
+
+def known(run: Run, tools: Tools) -> ResolvedModel:
+    """Find the version, and hold the service if a person promotes another than the alias names."""
     plan = run.promotion.plan
     resolved = run.step(resolve, run.promotion, registry=tools.models)
     if run.record.by_hand():
         named = run.fresh(read_alias, plan, plan.alias, registry=tools.models)
         run.record.hold_unless(named, resolved.model)
     run.record.know_model(resolved)  # from now on the alias may overtake a person's request
-    verified = provide(resolved, run, tools)
-    return roll_out(verified, run, tools, at_once=run.record.returns_to(verified.ref))
+    return resolved
+
+
+def take(image: ImageRef, run: Run, tools: Tools) -> VerifiedImage:
+    """Take an image that was built elsewhere: verified as any, of a version that policy admits."""
+    plan, images = run.promotion.plan, tools.images
+    verified = run.fresh(recognise, image, plan=plan, registry=images, policy=tools.policy)
+    run.record.know(model_version=verified.model.version)  # which one, the image says itself
+    resolved = known(run, tools)
+    run.step(check, resolved, plan=plan, target=tools.target, registry=tools.models)
+    return verified
 
 
 def roll_back(run: Run, tools: Tools) -> str:
@@ -131,7 +161,7 @@ def prepare(run: Steps, tools: Tools) -> VerifiedImage:
 def provide(resolved: ResolvedModel, run: Steps, tools: Tools) -> VerifiedImage:
     """Recall the version's image, or bake it; either way it is verified, then remembered."""
     plan = run.promotion.plan
-    checked = run.step(check, resolved, plan=plan, target=tools.target)
+    checked = run.step(check, resolved, plan=plan, target=tools.target, registry=tools.models)
     signed = run.long_step(
         recall,
         checked,
@@ -189,6 +219,18 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
     run.record.know_image(verified, before.state)
     if before.state.serves(verified.ref) and not run.record.began(deploy):
         return f"{promotion.service} already serves {verified.model}"
+    if before.state.stable is not None and not at_once:
+        run.fresh(
+            compare,
+            verified.model,
+            before.state,
+            plan=promotion.plan,
+            registry=tools.models,
+            store=tools.artifacts,
+        )
+    wanted = partial(run.still_wanted, tools.models)
+    place = not at_once and before.state.stable is not None
+    admitted = let_in(verified, run, tools, place=place, still_wanted=wanted)
     run.fresh(
         attest_deployment,
         verified,
@@ -203,10 +245,9 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         signer=tools.signer,
         policy=tools.policy,
     )
-    wanted = partial(run.still_wanted, tools.models)
     revision = run.step(
         deploy,
-        verified,
+        admitted,
         plan=promotion.plan,
         sequence=promotion.sequence,
         target=target,
@@ -215,7 +256,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         still_wanted=wanted,
         at_once=at_once,
     )
-    admitted: CanaryRevision | Analysis = revision
+    ready: CanaryRevision | Analysis = revision
     if not at_once:
         proven = run.long_step(
             prove,
@@ -225,7 +266,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             clock=run.clock,
             journal=run.record,
         )
-        admitted = run.step(
+        ready = run.step(
             canary,
             proven,
             plan=promotion.plan,
@@ -234,7 +275,29 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             metrics=tools.metrics,
             clock=tools.clock,
             journal=run.record,
+            freezes=tools.freezes,
             still_wanted=wanted,
         )
-    served = run.step(complete, admitted, sequence=promotion.sequence, target=target)
-    return f"{served.service} serves {verified.model}"
+    served = run.step(complete, ready, sequence=promotion.sequence, target=target)
+    word = ready.on_word_of if isinstance(ready, Analysis) else ""
+    ended = f"; its canary was ended well by {word}" if word else ""
+    return f"{served.service} serves {verified.model}{ended}"
+
+
+def let_in(
+    verified: VerifiedImage, run: Run, tools: Tools, *, place: bool, still_wanted: StillWanted
+) -> AdmittedImage:
+    """Wait until the image may have traffic; a rollback waits for nobody."""
+    if run.promotion.kind is Kind.ROLLBACK:
+        return pass_by(verified)
+    return run.fresh(
+        admit,
+        verified,
+        plan=run.promotion.plan,
+        rules=tools.rules,
+        place=place,
+        freezes=tools.freezes,
+        clock=tools.clock,
+        journal=run.record,
+        still_wanted=still_wanted,
+    )

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from pipeline.domain.admission import Admission, Frozen, Rules
 from pipeline.domain.chain import Head
 from pipeline.domain.evidence import ResolvedModel, VerifiedImage
 from pipeline.domain.plan import OnReturn
-from pipeline.domain.promotion import Control, Promotion, TriggerKind, Waiting
-from pipeline.domain.references import ImageRef, ModelVersion
+from pipeline.domain.promotion import Control, Promotion, Steering, TriggerKind, Waiting
+from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.domain.rollback import may_return
 from pipeline.domain.serving import Hold, ServiceState
-from pipeline.ledger import Ledger
+from pipeline.ledger import Entrance, Ledger
 from pipeline.ports import Clock
 
 _BY_MACHINE = {TriggerKind.WEBHOOK, TriggerKind.RECONCILER, TriggerKind.ROLLBACK}
@@ -99,9 +100,20 @@ class Record:
         """Read the decision that ends this promotion early, if one was made."""
         return self._ledger.controls.first(self.promotion.id)
 
+    def steering(self) -> Steering:
+        """Read how people steer this promotion now."""
+        return self._ledger.controls.steering(self.promotion.id)
+
+    def enter(
+        self, image: Digest, *, rules: Rules, place: bool, frozen: Frozen | None
+    ) -> Admission:
+        """Ask to be let into traffic with this image."""
+        asked = Entrance(image, rules, place, frozen, self._clock.now())
+        return self._ledger.admissions.enter(self.promotion.id, asked)
+
     def waiting(self, for_: str | None, until: datetime | None = None) -> None:
         """Say what the promotion waits for; said once, however often it is called."""
         before = self.promotion.waiting
-        if (None if before is None else before.for_) != for_:
+        if (before and (before.for_, before.until)) != (for_ and (for_, until)):
             waiting = None if for_ is None else Waiting(for_, self._clock.now(), until)
             self.know(waiting=waiting)

@@ -34,6 +34,7 @@ PATIENCE = timedelta(hours=24)
 """How long a neighbour that is away is waited for before traffic (interfaces §8.12)."""
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
+_LONGEST_TRY = timedelta(hours=1)  # what works for longer does not hang
 _SLICE = 1.0
 _PHASE = {ControlKind.ABORT: Phase.ABORTED, ControlKind.SUPERSEDE: Phase.SUPERSEDED}
 
@@ -210,17 +211,22 @@ class Run:
     def _patiently(
         self, name: str, do: Callable[[], T | Refused | Stopped]
     ) -> T | Refused | Stopped | Broken:
-        wait, since = _FIRST_WAIT, self._clock.now()
+        wait, lost = _FIRST_WAIT, timedelta()
         while True:
+            began = self._clock.now()
             try:
                 outcome = do()
             except TransientError as error:
-                if self._clock.now() - since > PATIENCE:
+                # only what the outage cost: a step may have waited well for days before
+                lost += min(self._clock.now() - began, _LONGEST_TRY)
+                if lost > PATIENCE:
                     return Broken(str(error))
                 with suppress(LaurelError):  # the ledger may be what is away; a canary is judged on
                     self.record.note("retry", {"name": name, "why": str(error)})
                     self.record.waiting(error.subject)
-                control = self._pause(min(error.retry_after or wait, _LONGEST_WAIT))
+                pause = min(error.retry_after or wait, _LONGEST_WAIT)
+                lost += timedelta(seconds=pause)
+                control = self._pause(pause)
                 if control is not None:
                     return Stopped(control)
                 wait = min(wait * 2, _LONGEST_WAIT)

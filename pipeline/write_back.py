@@ -2,14 +2,15 @@
 
 An outbox: the ledger knows which ended promotions have not been told yet, so nothing is lost while
 MLflow is away, and a promotion never waits for it. Tags are for people; nothing reads them back.
+A rollback that was to move the alias moves it here, too.
 """
 
 import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from pipeline.domain.promotion import Phase, Promotion
-from pipeline.domain.references import ModelVersion
+from pipeline.domain.promotion import Kind, Phase, Promotion
+from pipeline.domain.references import Alias, ModelVersion
 from pipeline.errors import NotFoundError, PermanentError, TransientError
 from pipeline.ledger import Ledger, stamp
 from pipeline.ports import Clock, ModelRegistry
@@ -41,7 +42,7 @@ class WriteBack:
                 self._not_before = now + _AGAIN
                 return
             except PermanentError as error:  # no right to tag, or the version was deleted
-                data = {"warning": f"the tags were not written: {error}"}
+                data = {"warning": f"MLflow was not told all of it: {error}"}
                 self._ledger.events.append(promotion.id, now, "warning", data)
                 _log.warning("MLflow not told: %s", error, extra={"promotion": promotion.id})
             self._ledger.promotions.told(promotion.id, now)
@@ -53,6 +54,26 @@ class WriteBack:
             with suppress(NotFoundError):  # deleted since: nobody is left to be told
                 self._registry.set_tags(before, {f"laurel.{promotion.service}.serving": "false"})
         self._registry.set_tags(promotion.model, self._tags(promotion))
+        if succeeded and promotion.kind is Kind.ROLLBACK and promotion.plan.move_alias:
+            self._move_alias(promotion)
+
+    def _move_alias(self, promotion: Promotion) -> None:
+        """Let the alias name what the rollback returned to, unless it has a newer meaning.
+
+        What it names by now was decided later, where no promotion of this service tried it yet,
+        or where one began since.
+        """
+        of, version = promotion.plan, promotion.model.version
+        alias = Alias(of.model, of.alias, of.workspace)
+        history = self._ledger.promotions.of_service(promotion.service)
+        tried = {past.model.version for past in history}
+        named = self._registry.alias(alias)
+        newest = history[0].id == promotion.id
+        if not version or named not in tried - {version} or not newest:
+            return
+        self._registry.set_alias(alias, version)
+        data = {"alias": of.alias, "from": named, "to": version}
+        self._ledger.events.append(promotion.id, self._clock.now(), "alias_moved", data)
 
     def _served_before(self, promotion: Promotion) -> ModelVersion | None:
         """Name the version whose image this promotion took the traffic from."""

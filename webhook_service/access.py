@@ -1,11 +1,12 @@
 """Who calls, and whether they may: what every call but health, metrics and webhooks passes.
 
-A route asks for a :data:`Reader` or an :data:`Operator`; which service the call is about is read
-from its path, so that no route can forget it. Only a route whose service is in the body, or that
-lists several, asks the caller itself.
+A route asks for a :data:`Reader`, an :data:`Approver` or an :data:`Operator`; which service the
+call is about is read from its path, so that no route can forget it. Only a route whose service is
+in the body, or that lists several, asks the caller itself.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated
@@ -20,6 +21,7 @@ from pipeline.ledger import Ledger, new_id, repeated_id
 from webhook_service.bearers import whose
 from webhook_service.config import ReceiverConfig
 from webhook_service.recorder import Recorder
+from webhook_service.repeats import KEPT, go_on, key_of
 
 _RETRY_AFTER = 30
 _STATUS = {
@@ -88,19 +90,58 @@ def operator(
     found: _Caller,
     change: Annotated[str, Depends(change_of)],
 ) -> Caller:
-    """Require somebody who may change what the path is about; a single-use token is spent on it."""
+    """Require somebody who may change what the path is about."""
     require(found, Role.OPERATOR, _service(request, receiver, found))
-    if found.once is None:
+    return begun(request, receiver, found, change)
+
+
+def approver(
+    request: Request,
+    receiver: ReceiverParts,
+    found: _Caller,
+    change: Annotated[str, Depends(change_of)],
+) -> Caller:
+    """Require somebody whose word counts about what the path is about."""
+    require(found, Role.APPROVER, _service(request, receiver, found))
+    return begun(request, receiver, found, change)
+
+
+def begun(request: Request, receiver: Receiver, found: Caller, change: str) -> Caller:
+    """Begin a change: spend a single-use token on it, and find whether it was made already."""
+    ledger, now = receiver.ledger, receiver.config.now()
+    key = key_of(request)
+    if found.once is not None:
+        spent = ledger.spent_tokens.spend(found.once, change, now)
+        if spent is None:
+            detail = "This token was used for another change: ask for a fresh one."
+            raise _turned_away(Denied(Denial.UNKNOWN, detail))
+        found = replace(found, change=spent)
+    if key is None:
         return found
-    spent = receiver.ledger.spent_tokens.spend(found.once, change, receiver.config.now())
-    if spent is None:
-        detail = "This token was used for another change: ask for a fresh one."
-        raise _turned_away(Denied(Denial.UNKNOWN, detail))
-    return replace(found, change=spent)
+    # A key outlives a token: asked for again with a fresh one, it is still the same change.
+    claimed = ledger.answers.claim(found.actor, key, change, at=now, kept=KEPT)
+    return replace(found, change=go_on(request, claimed))
+
+
+def still_allowed(
+    receiver: ReceiverParts, credentials: _Credentials
+) -> Callable[[Role, str], bool]:
+    """Lend what tells, later on, whether the caller may still do this to a service."""
+    text = credentials.credentials if credentials else ""
+
+    def allowed(role: Role, service: str) -> bool:
+        found = whose(text, receiver.config, receiver.ledger.tokens)
+        if isinstance(found, Denied):
+            return found.why is Denial.UNDECIDED  # an issuer that is away takes nobody's right
+        return found.may(role, service)
+
+    return allowed
 
 
 Reader = Annotated[Caller, Depends(reader)]
+StillAllowed = Annotated[Callable[[Role, str], bool], Depends(still_allowed)]
 Operator = Annotated[Caller, Depends(operator)]
+Approver = Annotated[Caller, Depends(approver)]
 
 
 def require(found: Caller, role: Role, service: str | None) -> None:

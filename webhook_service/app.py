@@ -7,12 +7,21 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from pipeline.ledger import Ledger
-from webhook_service import health, history, promotions, services, webhook
+from webhook_service import (
+    decisions,
+    health,
+    history,
+    promotions,
+    rollback_webhook,
+    services,
+    webhook,
+)
 from webhook_service.access import Receiver
 from webhook_service.config import ReceiverConfig
 from webhook_service.guard import Guard
 from webhook_service.problems import answer_with_problems
 from webhook_service.recorder import Recorder
+from webhook_service.streams import Streams
 
 
 def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
@@ -27,7 +36,8 @@ def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
     app = FastAPI(
         title="Laurel", version=version("laurel"), lifespan=lifespan, redirect_slashes=False
     )
-    for part in (webhook, promotions, services, history, health):
+    app.state.streams = Streams()
+    for part in (webhook, rollback_webhook, promotions, decisions, services, history, health):
         app.include_router(part.router)
     app.add_middleware(Guard, allowed_hosts=config.allowed_hosts)
     answer_with_problems(app)

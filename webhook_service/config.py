@@ -1,10 +1,11 @@
 """What the receiver is told at its start, as one frozen value."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pipeline.domain.access import Caller, Denied
+from pipeline.domain.admission import Rules
 from pipeline.domain.plan import Plan
 
 
@@ -35,12 +36,16 @@ class ReceiverConfig:
     secrets
         Reads the webhook's secrets in use, each as MLflow's owner typed it; asked for every
         delivery, so that a rotated file counts at once.
+    rollback_secrets
+        The same of those with which others sign rollbacks; none: nobody may.
     tokens
         Who may call the API, beside those whose tokens the ledger has.
     allowed_hosts
         Names that the Host header may carry, without port, lower-case (DNS rebinding).
     vouched
         Tells who calls with a token of an OIDC issuer; it may take a while. ``None``: nobody does.
+    rules
+        How long an approval counts.
     target
         The serving target's word, ``local`` or ``kserve``, shown with each service.
     tolerance
@@ -58,6 +63,8 @@ class ReceiverConfig:
     tokens: tuple[Token, ...]
     allowed_hosts: frozenset[str]
     vouched: Callable[[str], Caller | Denied] | None = None
+    rollback_secrets: Callable[[], Sequence[bytes]] = tuple
+    rules: Rules = field(default_factory=Rules)
     target: str = "local"
     tolerance: timedelta = timedelta(minutes=10)
     now: Callable[[], datetime] = _utc

@@ -1,8 +1,9 @@
 """Headers and bytes to an authenticated delivery: a pure function, so that it is tested alone.
 
 MLflow signs ``{id}.{timestamp}.{body}`` with HMAC-SHA256 and sends ``v1,<base64>``; the secret is
-its UTF-8 text, not base64 as in Standard Webhooks (mlflow/webhooks/delivery.py). The bytes are
-authenticated before anything reads them as JSON.
+its UTF-8 text, not base64 as in Standard Webhooks (mlflow/webhooks/delivery.py). Laurel's own
+webhook takes the same under other header names. The bytes are authenticated before anything reads
+them as JSON.
 """
 
 import base64
@@ -15,17 +16,41 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.errors import SignatureMismatchError, StaleDeliveryError, UnsignedDeliveryError
 
-ID_HEADER = "x-mlflow-delivery-id"
-TIMESTAMP_HEADER = "x-mlflow-timestamp"
-SIGNATURE_HEADER = "x-mlflow-signature"
-
 _ID = re.compile(r"[\x21-\x7e]{1,200}\Z")
 _TIMESTAMP = re.compile(r"[0-9]{1,11}\Z")
 
 
 @dataclass(frozen=True, slots=True)
+class Scheme:
+    """Whose calls: what their headers begin with, and what to tell who cannot sign them."""
+
+    prefix: str
+    unsigned: str
+    unfit: str
+    clocks: str
+
+    def sent(self, headers: Mapping[str, str], name: str) -> str:
+        """Read one of its headers; none: ``""``."""
+        return headers.get(self.prefix + name, "")
+
+
+MLFLOW = Scheme(
+    "x-mlflow-",
+    "give the webhook in MLflow the secret that Laurel has",
+    "compare the webhook's secret in MLflow with webhook.secret_file",
+    "compare the clocks of MLflow's machine and this one",
+)
+ROLLBACK = Scheme(
+    "x-laurel-",
+    "send X-Laurel-Delivery-Id, X-Laurel-Timestamp and X-Laurel-Signature",
+    "sign with the secret in rollback.secret_file",
+    "compare the clocks of your machine and this one, and sign each call anew",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP call that MLflow is known to have made; ``id`` stays the same when it retries."""
+    """One HTTP call whose sender is known; ``id`` stays the same when it is repeated."""
 
     id: str
     sent_at: datetime
@@ -39,8 +64,9 @@ def authenticate(
     secrets: Sequence[bytes],
     now: datetime,
     tolerance: timedelta,
+    scheme: Scheme = MLFLOW,
 ) -> Delivery:
-    """Tell whether MLflow made this call, from nothing but what was sent.
+    """Tell whether who has the secret made this call, from nothing but what was sent.
 
     Parameters
     ----------
@@ -54,35 +80,32 @@ def authenticate(
         The receiver's clock, with its zone.
     tolerance
         How far the sender's clock may be from ``now``, either way.
+    scheme
+        Whose call it should be.
 
     Raises
     ------
     UnsignedDeliveryError
-        Where id, timestamp or signature are missing, or the first two are not of MLflow's shape.
+        Where id, timestamp or signature are missing, or the first two are not of that shape.
     SignatureMismatchError
         Where no secret made the signature.
     StaleDeliveryError
         Where an authentic delivery is older, or newer, than ``tolerance`` allows.
 
     """
-    delivery = headers.get(ID_HEADER, "")
-    timestamp = headers.get(TIMESTAMP_HEADER, "")
-    given = headers.get(SIGNATURE_HEADER, "")
+    delivery = scheme.sent(headers, "delivery-id")
+    timestamp = scheme.sent(headers, "timestamp")
+    given = scheme.sent(headers, "signature")
     if not (_ID.match(delivery) and _TIMESTAMP.match(timestamp) and given):
-        raise UnsignedDeliveryError(
-            "the delivery is not signed: give the webhook in MLflow the secret that Laurel has"
-        )
+        raise UnsignedDeliveryError(f"the delivery is not signed: {scheme.unsigned}")
     signed = f"{delivery}.{timestamp}.".encode() + body
     if not _made_by_any(secrets, signed, given.encode(errors="replace")):
-        raise SignatureMismatchError(
-            "the signature fits no secret in use: "
-            "compare the webhook's secret in MLflow with webhook.secret_file"
-        )
+        raise SignatureMismatchError(f"the signature fits no secret in use: {scheme.unfit}")
     sent_at = datetime.fromtimestamp(int(timestamp), UTC)
     if abs(now - sent_at) > tolerance:
         raise StaleDeliveryError(
             f"the delivery was signed more than {tolerance.total_seconds():.0f} s from now: "
-            "compare the clocks of MLflow's machine and this one"
+            + scheme.clocks
         )
     return Delivery(delivery, sent_at, body)
 

@@ -6,6 +6,7 @@ is a fresh id that the log line carries too.
 
 import logging
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -28,7 +29,20 @@ _SHOWN = 10  # faults of one body
 _log = logging.getLogger(__name__)
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+class Unfit(HTTPException):
+    """A "no" that says what would do, to programs too: members of the problem beside ``detail``."""
+
+    def __init__(self, status: int, detail: str, **more: object) -> None:
+        super().__init__(status, detail)
+        self.more = more
+
+
+def problem(
+    status: int,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Response:
     """Answer with a problem; ``detail`` is one sentence for a person and echoes no input."""
     kind = HTTPStatus(status)
     instance = f"urn:uuid:{uuid.uuid4()}"
@@ -39,6 +53,7 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
         "status": status,
         "detail": detail,
         "instance": instance,
+        **(more or {}),
     }
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
@@ -54,9 +69,15 @@ def answer_with_problems(app: FastAPI) -> None:
     app.exception_handler(Exception)(_broken)
 
 
-def _http(_request: Request, error: HTTPException) -> Response:
+def problem_of(error: HTTPException) -> Response:
+    """Answer with the problem that a route ended in."""
     headers = None if error.headers is None else dict(error.headers)
-    return problem(error.status_code, _FOR_PEOPLE.get(error.detail, error.detail), headers)
+    more = error.more if isinstance(error, Unfit) else {}
+    return problem(error.status_code, _FOR_PEOPLE.get(error.detail, error.detail), headers, more)
+
+
+def _http(_request: Request, error: HTTPException) -> Response:
+    return problem_of(error)
 
 
 _FOR_PEOPLE = {  # Starlette's own words say nothing of what to do next

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from pipeline.domain.acceptance import Wanted, meant, promotion_draft, retry_draft
@@ -16,16 +16,19 @@ from pipeline.domain.promotion import (
     Promotion,
     Trigger,
 )
+from pipeline.domain.references import Digest
 from pipeline.domain.serving import Hold
 from pipeline.ledger import Ledger
 from webhook_service.access import (
     Operator,
     Reader,
     ReceiverParts,
+    StillAllowed,
     promotion_id,
     reader,
     require,
 )
+from webhook_service.repeats import Repeatable
 from webhook_service.shapes import (
     AskPromotion,
     AskReason,
@@ -33,9 +36,10 @@ from webhook_service.shapes import (
     PromotionJson,
     PromotionsJson,
 )
+from webhook_service.streams import MEDIA_TYPE, Streams
 from webhook_service.views import events_json, promotion_json
 
-router = APIRouter(prefix="/promotions", tags=["promotions"])
+router = APIRouter(prefix="/promotions", tags=["promotions"], route_class=Repeatable)
 _reading = [Depends(reader)]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 _After = Annotated[int, Query(ge=0, lt=1 << 63)]
@@ -56,6 +60,7 @@ def ask(
         service=asked.service,
         rebuild=asked.rebuild,
         reason=asked.reason,
+        image=None if asked.image is None else Digest(asked.image),
     )
     plans = meant(receiver.config.services, wanted)
     if isinstance(plans, Refused):
@@ -99,11 +104,33 @@ def one(promotion: str, receiver: ReceiverParts) -> PromotionJson:
     return _shown(_known(receiver.ledger, promotion), receiver.ledger)
 
 
-@router.get("/{promotion}/events", dependencies=_reading)
-def events(promotion: str, receiver: ReceiverParts, after: _After = 0) -> EventsJson:
-    """Tell what happened to a promotion after event ``after``, oldest first."""
-    _known(receiver.ledger, promotion)
-    return EventsJson(items=events_json(receiver.ledger.events.of(promotion, after=after)))
+@router.get(
+    "/{promotion}/events",
+    dependencies=_reading,
+    response_model=EventsJson,
+    responses={200: {"content": {MEDIA_TYPE: {}}}},
+)
+def events(
+    promotion: str,
+    request: Request,
+    receiver: ReceiverParts,
+    allowed: StillAllowed,
+    after: _After = 0,
+    last_event_id: Annotated[int | None, Header(ge=0, lt=1 << 63)] = None,
+) -> EventsJson | Response:
+    """Tell what happened to a promotion after event ``after``, oldest first.
+
+    ``Accept: text/event-stream`` goes on telling until it ends; ``Last-Event-ID`` goes on after it.
+    Whoever comes back to what has ended and was told whole gets 204.
+    """
+    found = _known(receiver.ledger, promotion)
+    if MEDIA_TYPE not in request.headers.get("accept", ""):
+        return EventsJson(items=events_json(receiver.ledger.events.of(promotion, after=after)))
+    seen = after if last_event_id is None else last_event_id
+    if found.phase.ended and seen and not receiver.ledger.events.of(promotion, after=seen):
+        return Response(status_code=204)
+    streams: Streams = request.app.state.streams
+    return streams.of(found, receiver.ledger, seen, lambda: allowed(Role.READER, found.service))
 
 
 @router.post("/{promotion}/abort", status_code=202)
@@ -144,8 +171,9 @@ def retry(
     draft = retry_draft(found, plan, promotion=new, trigger=trigger)
     if draft.kind is Kind.ROLLBACK:
         hold = Hold(caller.actor, "rollback", trigger.at)
-        receiver.ledger.holds.set(found.service, hold)
-    accepted = receiver.ledger.promotions.accept(draft)
+        accepted = receiver.ledger.rollbacks.ask(found.service, new, lambda *_: draft, hold)
+    else:
+        accepted = receiver.ledger.promotions.accept(draft)
     receiver.config.wake()
     response.headers["location"] = f"/promotions/{accepted.id}"
     return promotion_json(accepted)

@@ -16,6 +16,7 @@ from pipeline.domain.references import parse_version
 
 Reason = Annotated[str, StringConstraints(max_length=1000)]
 _Version = Annotated[int, BeforeValidator(parse_version)]
+_OTHERS = 2  # of three ways to say what is promoted
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
@@ -26,19 +27,27 @@ class _Asked(BaseModel):
 
 
 class AskPromotion(_Asked):
-    """``POST /promotions``: what an alias move does, by hand."""
+    """``POST /promotions``: what an alias move does, by hand.
 
-    model: _Name
+    ``image`` is the digest of one that `laurel build` made; its service, or its model, says where.
+    """
+
+    model: _Name | None = None
     version: _Version | None = None
     alias: _Name | None = None
+    image: _Name | None = None
     service: _Name | None = None
     reason: Reason = ""
     rebuild: bool = False
 
     @model_validator(mode="after")
     def _names_one_thing(self) -> Self:
-        if (self.version is None) == (self.alias is None):
-            raise ValueError("give either version or alias")
+        if [self.version, self.alias, self.image].count(None) != _OTHERS:
+            raise ValueError("give one of version, alias and image")
+        if self.model is None and (self.image is None or self.service is None):
+            raise ValueError("give the model, or the image and its service")
+        if self.image is not None and self.rebuild:
+            raise ValueError("give either image or rebuild")
         return self
 
 
@@ -48,12 +57,33 @@ class AskReason(_Asked):
     reason: Reason = ""
 
 
+class AskApproval(_Asked):
+    """``POST /promotions/{id}/approve``; ``image`` is the digest that was looked at."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}\z")] | None = None
+    comment: Reason = ""
+
+
 class AskRollback(_Asked):
-    """``POST /services/{name}/rollback``; ``to`` is a digest, a version or ``-N``."""
+    """``POST /services/{name}/rollback``; ``to`` is a digest, a version or ``-N``.
+
+    ``move_alias`` also moves the alias; without it, laurel.yaml says.
+    """
 
     to: _Name | None = None
     if_serving: _Name | None = None
     reason: Reason = ""
+    move_alias: bool | None = None
+
+
+class CallForRollback(_Asked):
+    """``POST /webhooks/rollback``; without ``digest``, to what served before."""
+
+    service: _Name
+    digest: _Name | None = None
+    if_serving: _Name | None = None
+    reason: Reason = ""
+    move_alias: bool | None = None
 
 
 class ModelJson(BaseModel):

@@ -1,6 +1,8 @@
 """``POST /webhooks/mlflow``: authenticate, read, commit, answer. It starts nothing (law 1)."""
 
 import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +18,7 @@ from pipeline.errors import (
     UnsignedDeliveryError,
 )
 from webhook_service.access import Receiver, receiver_of
-from webhook_service.delivery import Delivery, authenticate
+from webhook_service.delivery import MLFLOW, Delivery, Scheme, authenticate
 from webhook_service.events import AliasEvent, Ignored, parse
 from webhook_service.triggers import nearly_watching, watching
 
@@ -29,6 +31,7 @@ _REFUSED_AS: dict[type[DeliveryError], str] = {
     MalformedDeliveryError: "malformed",
 }
 _REFUSED_BY_STATUS = {408: "slow", 413: "too_large", 415: "content_type"}
+_Read = TypeVar("_Read")
 _log = logging.getLogger(__name__)
 
 
@@ -36,30 +39,46 @@ _log = logging.getLogger(__name__)
 async def mlflow(request: Request) -> Response:
     """Take a webhook delivery of MLflow; 202 once it is stored, 200 where it asks for nothing."""
     receiver = await receiver_of(request)
+    delivery, event = await taken(
+        request, receiver, receiver.config.secrets(), MLFLOW, lambda sent: parse(sent.body)
+    )
+    if isinstance(event, Ignored):
+        return _ignored(event)
+    return await _answer(receiver, delivery, event)
+
+
+async def taken(
+    request: Request,
+    receiver: Receiver,
+    secrets: Sequence[bytes],
+    scheme: Scheme,
+    read: Callable[[Delivery], _Read],
+) -> tuple[Delivery, _Read]:
+    """Authenticate a delivery, then read it; what is refused is counted."""
     try:
-        delivery = await _authentic(request, receiver)
-        event = parse(delivery.body)
+        delivery = await _authentic(request, receiver, secrets, scheme)
+        return delivery, read(delivery)
     except HTTPException as error:
         receiver.recorder.count_refused(_REFUSED_BY_STATUS[error.status_code])
         raise
     except DeliveryError as error:
         receiver.recorder.count_refused(_REFUSED_AS[type(error)])
         raise
-    if isinstance(event, Ignored):
-        return _ignored(event)
-    return await _answer(receiver, delivery, event)
 
 
-async def _authentic(request: Request, receiver: Receiver) -> Delivery:
+async def _authentic(
+    request: Request, receiver: Receiver, secrets: Sequence[bytes], scheme: Scheme
+) -> Delivery:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise HTTPException(415, "MLflow sends application/json; so must everyone here.")
     return authenticate(
         request.headers,
         await request.body(),
-        secrets=receiver.config.secrets(),
+        secrets=secrets,
         now=receiver.config.now(),
         tolerance=receiver.config.tolerance,
+        scheme=scheme,
     )
 
 

@@ -60,6 +60,30 @@ class MlflowRegistry:
             tags=_tags(told),
         )
 
+    def metrics(self, run_id: str, workspace: str) -> dict[str, float]:
+        """Read the latest value of each metric of a run, NaN and infinity among them."""
+        attempted, subject = "read the metrics", f"run {run_id}"
+        answer = self._rest.get(
+            f"{_API}/runs/get", {"run_id": run_id}, workspace, attempted=attempted, subject=subject
+        )
+        run = accepted(answer, attempted=attempted, subject=subject)["run"]
+        # one that is zero has no `value`: protobuf leaves out what is a field's default
+        logged = run.get("data", {}).get("metrics", [])
+        return {each["key"]: float(each.get("value", 0.0)) for each in logged}
+
+    def set_alias(self, alias: Alias, version: int) -> None:
+        """Move an alias to a version; ``NotFoundError`` where that was deleted."""
+        attempted, subject = "move the alias", f"{alias} to version {version}"
+        body = {"name": alias.model, "alias": alias.name, "version": str(version)}
+        answer = self._rest.post(
+            f"{_API}/registered-models/alias",
+            body,
+            alias.workspace,
+            attempted=attempted,
+            subject=subject,
+        )
+        accepted(answer, attempted=attempted, subject=subject)
+
     def set_tags(self, model: ModelVersion, tags: dict[str, str]) -> None:
         """Write the tags that differ: each write is an event for everyone who subscribed."""
         present = _tags(self._model_version("get", model)["model_version"])

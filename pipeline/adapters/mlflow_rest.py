@@ -106,8 +106,25 @@ class MlflowRest:
         self, path: str, body: dict[str, str], workspace: str, *, attempted: str, subject: str
     ) -> dict[str, Any] | Rejection:
         """Write JSON; what MLflow rejects is returned, not raised."""
+        return self.send("POST", path, body, workspace, attempted=attempted, subject=subject)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object],
+        workspace: str,
+        *,
+        attempted: str,
+        subject: str,
+        patience: float | None = None,
+    ) -> dict[str, Any] | Rejection:
+        """Send JSON by any method, and wait so many seconds for the answer."""
+        parts: dict[str, Any] = {"json": dict(body)}
+        if patience is not None:
+            parts["timeout"] = urllib3.Timeout(connect=5.0, read=patience)
         with self.open(
-            "POST", path, workspace, attempted=attempted, subject=subject, json=body
+            method, path, workspace, attempted=attempted, subject=subject, **parts
         ) as response:
             return _answer(response, attempted, subject)
 

@@ -48,7 +48,25 @@ class RememberedLocks:
         if isinstance(answer, Lock):
             kept = {"resolved_at": self._clock.now().isoformat(), "text": answer.text}
             write_file(path, json.dumps(kept).encode(), scratch=self._folder)
+            self._keep(answer)
         return answer
+
+    def known(self, digest: Digest) -> Lock | None:
+        """Find a lock that was once resolved on this machine, however old."""
+        try:
+            kept = json.loads(self._by(digest).read_bytes())
+            lock = Lock(str(kept["text"]), digest, str(kept["runtime"]), str(kept["python"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return lock if Digest.of(lock.text.encode()) == digest else None
+
+    def _keep(self, lock: Lock) -> None:
+        kept = {"text": lock.text, "runtime": lock.runtime, "python": lock.python_version}
+        self._by(lock.digest).parent.mkdir(exist_ok=True, mode=0o700)
+        write_file(self._by(lock.digest), json.dumps(kept).encode(), scratch=self._folder)
+
+    def _by(self, digest: Digest) -> Path:
+        return self._folder / "by-digest" / digest.hex
 
     def install(self, lock: Lock, target: Path, *, python: Path) -> None:
         """Install as the resolver does."""

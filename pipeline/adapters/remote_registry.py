@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from pipeline.distribution.request import Scope
 from pipeline.distribution.session import UPLOADS, Session
 from pipeline.distribution.transport import Transport
 from pipeline.domain.content import Content
+from pipeline.domain.http_date import told_time
 from pipeline.domain.oci import Descriptor
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Blob
@@ -114,6 +116,11 @@ class RemoteRegistry:
             manifests.delete(at, digest.value)
         elif tags.delete_with_tags(at, digest):
             self._tidy.add(at.place.host)
+
+    def now(self, repository: str) -> datetime | None:
+        """Read the registry's clock, which its answers carry; ``None`` where they do not."""
+        with self._at(repository).call("GET", "/v2/", "read its clock") as answer:
+            return told_time(answer.headers)
 
     def _at(self, repository: str) -> Repository:
         return Repository.of(self._transport, repository, partial(Patience, self._wait))

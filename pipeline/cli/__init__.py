@@ -21,17 +21,22 @@ import click
 
 from pipeline.cli.decide import abort, hold, promote, release, retry, rollback
 from pipeline.cli.demo import demo
+from pipeline.cli.doctor import doctor
 from pipeline.cli.exits import Laurel
 from pipeline.cli.gc import gc
 from pipeline.cli.history import history
 from pipeline.cli.images import build, copy, inspect
 from pipeline.cli.init import init
 from pipeline.cli.notify import notify
+from pipeline.cli.plan import plan
 from pipeline.cli.read import list_promotions, status
 from pipeline.cli.run import down, serve, up, worker
+from pipeline.cli.steer import approve, complete, pause, resume
 from pipeline.cli.tell import migrate, steps
 from pipeline.cli.token import token
 from pipeline.cli.trust import keys, verify
+from pipeline.cli.watch import watch
+from pipeline.cli.webhook import webhook
 
 __all__ = ["main"]
 
@@ -48,9 +53,10 @@ def main() -> None:
 
 for _verb in (
     *(init, up, serve, worker, down, demo),
-    *(promote, rollback, status, list_promotions, history),
+    *(plan, promote, rollback, status, list_promotions, watch, history),
+    *(approve, pause, resume, complete),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
-    *(verify, keys, token, notify, steps, migrate),
+    *(doctor, verify, keys, token, webhook, notify, steps, migrate),
 ):
     main.add_command(_verb)

@@ -46,11 +46,14 @@ class Asked:
 
         """
         from pipeline.cli.client import Client
+        from pipeline.cli.job_token import job_token
         from pipeline.cli.token_file import read_token_for
 
         server, token = self.server, os.environ.get("LAUREL_TOKEN")
         if server and token:
             return Client(server, token)
+        if server and (job := job_token(os.environ, server)):
+            return Client(server, job)
         settings = self.settings()
         at = settings.server
         server = server or url_of(at.host, at.port)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -28,6 +28,16 @@ _ATTEMPTED = "ask the server"
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
+class Tokens(Protocol):
+    """Where tokens come from that do not last."""
+
+    def to_read(self) -> str:
+        """Lend one that is good now."""
+
+    def to_change(self) -> str:
+        """Lend one that no change was made with."""
+
+
 class Client:
     """A server and the token to call it with; use it as a context.
 
@@ -36,7 +46,7 @@ class Client:
     server
         ``http://host:port``, as `laurel up` printed it.
     token
-        A bearer token; it is sent to this server alone, redirects are not followed.
+        A bearer token, or what lends some; sent to this server alone, redirects are not followed.
 
     Raises
     ------
@@ -45,10 +55,10 @@ class Client:
 
     """
 
-    def __init__(self, server: str, token: str) -> None:
+    def __init__(self, server: str, token: str | Tokens) -> None:
         self.server = _address(server)
+        self._tokens = token
         self._headers = {
-            "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Content-Type": "application/json",
             "User-Agent": "laurel-cli",
@@ -132,6 +142,7 @@ class Client:
         *,
         preload_content: bool = True,
     ) -> urllib3.BaseHTTPResponse:
+        headers = headers | {"Authorization": f"Bearer {self._token(method)}"}
         try:
             return self._pool.request(
                 method, url, headers=headers, body=body, preload_content=preload_content
@@ -143,6 +154,11 @@ class Client:
             ) from error
         except urllib3.exceptions.HTTPError as error:
             raise self._broke_off(error) from error
+
+    def _token(self, method: str) -> str:
+        if isinstance(self._tokens, str):
+            return self._tokens
+        return self._tokens.to_read() if method == "GET" else self._tokens.to_change()
 
     def _broke_off(self, error: Exception) -> UnavailableError:
         return UnavailableError(_ATTEMPTED, self.server, f"the call broke off: {error}")

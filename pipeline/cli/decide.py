@@ -1,5 +1,6 @@
 """A person's decisions: promote, rollback, abort, retry, hold, release. All go over HTTP."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ from pipeline.cli.asked import Asked, shared
 from pipeline.cli.exits import leave_by_phases, refuse, say
 from pipeline.cli.follow import follow
 from pipeline.cli.output import show
+from pipeline.cli.summary import tell_promotions, tell_refusal
 from pipeline.cli.tables import promotions_table, service_table
 from pipeline.domain.evidence import Refused
 from pipeline.domain.references import parse_version
@@ -18,25 +20,46 @@ _wait = click.option(
     "--wait", is_flag=True, help="Follow it to its end; the exit code tells which."
 )
 
+_summary = click.option(
+    "--summary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file to which how it went is added as Markdown: $GITHUB_STEP_SUMMARY.",
+)
+
 
 @click.command()
-@click.argument("model", metavar="MODEL@ALIAS|MODEL/VERSION")
+@click.argument("model", metavar="MODEL@ALIAS|MODEL/VERSION", required=False)
 @click.option("--service", help="Only this service; default: every one that watches the model.")
+@click.option(
+    "--image", metavar="DIGEST", help="In place of a version: what `laurel build` printed."
+)
 @_reason
 @click.option("--rebuild", is_flag=True, help="Make a new image: newer base, new lock.")
 @_wait
+@_summary
 @shared
-def promote(
-    asked: Asked, model: str, service: str | None, reason: str, *, rebuild: bool, wait: bool
+def promote(  # noqa: PLR0913 - one for each option
+    asked: Asked,
+    model: str | None,
+    service: str | None,
+    image: str | None,
+    reason: str,
+    *,
+    rebuild: bool,
+    wait: bool,
+    summary: Path | None,
 ) -> None:
     """Promote a model version by hand, as an alias move does.
 
     A version that the alias does not name sets a hold, and says so.
     """
-    body = what(model) | {"reason": reason, "rebuild": rebuild}
+    if (model is None) == (image is None):
+        raise click.UsageError("Name a model version, or an --image and its --service.")
+    named = {"image": image} if model is None else what(model)
+    body = named | {"reason": reason, "rebuild": rebuild}
     if service is not None:
         body["service"] = service
-    _start(asked, "promotions", body=body, wait=wait)
+    _start(asked, "promotions", body=body, wait=wait, summary=summary)
 
 
 @click.command()
@@ -44,16 +67,33 @@ def promote(
 @click.option(
     "--to", metavar="DIGEST|VERSION|-N", help="What to return to; default: what served before."
 )
+@click.option(
+    "--move-alias/--keep-alias",
+    default=None,
+    help="Whether the alias moves in MLflow, too; default: rollback.move_alias.",
+)
 @_reason
 @_wait
+@_summary
 @shared
-def rollback(asked: Asked, service: str, to: str | None, reason: str, *, wait: bool) -> None:
+def rollback(
+    asked: Asked,
+    service: str,
+    to: str | None,
+    reason: str,
+    *,
+    move_alias: bool | None,
+    wait: bool,
+    summary: Path | None,
+) -> None:
     """Return a service to what it served before, and hold it there.
 
     Nothing is built or analysed again; the image is verified.
     """
-    body = {"reason": reason} | ({} if to is None else {"to": to})
-    _start(asked, "services", service, "rollback", body=body, wait=wait)
+    said = {"reason": reason, "to": to, "move_alias": move_alias}
+    body = {name: value for name, value in said.items() if value is not None}
+    path = ("services", service, "rollback")
+    _start(asked, *path, body=body, wait=wait, summary=summary)
 
 
 @click.command()
@@ -126,13 +166,24 @@ def what(text: str) -> dict[str, Any]:
     return {"model": model, "version": parse_version(name)}
 
 
-def _start(asked: Asked, *path: str, body: dict[str, Any] | None, wait: bool) -> None:
+def _start(
+    asked: Asked,
+    *path: str,
+    body: dict[str, Any] | None,
+    wait: bool,
+    summary: Path | None = None,
+) -> None:
     with asked.client() as client:
-        answer = _granted(client.change("POST", *path, body=body))
+        answer = client.change("POST", *path, body=body)
+        if isinstance(answer, Refused) and summary is not None:
+            tell_refusal(summary, answer.reason)
+        answer = _granted(answer)
         promotions = answer.get("items", [answer])
         done = all(promotion["ended_at"] for promotion in promotions)
         if wait and not done:
             promotions = [follow(client, promotion["id"]) for promotion in promotions]
+    if summary is not None:
+        tell_promotions(summary, promotions)
     _show_promotions(asked, promotions)
     if done:
         say("that is done already, by the promotion above; nothing moves")

@@ -8,9 +8,9 @@ from pipeline.cli.asked import Asked, shared, url_of
 from pipeline.cli.new_files import Wanted, provide_secret, settings_text, write_new
 from pipeline.cli.output import print_json
 from pipeline.cli.trust import make_key
+from pipeline.domain.webhook import EVENTS, PATH
 from pipeline.errors import ConfigurationError
 
-_EVENTS = ("model_version_alias.created", "model_version_alias.deleted")
 _FERNET_KEY = (
     "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
 )
@@ -38,10 +38,10 @@ def init(asked: Asked, mlflow: str, model: str | None, service: str | None, port
     """
     settings = settings_text(Wanted(mlflow, port, model, service))
     made = _write(asked.config, settings)
-    url = f"{url_of('127.0.0.1', port)}/webhooks/mlflow"
+    url = f"{url_of('127.0.0.1', port)}{PATH}"
     secret = asked.config.parent / "webhook.secret"
     if asked.json:
-        webhook = {"url": url, "secret_file": str(secret), "events": list(_EVENTS)}
+        webhook = {"url": url, "secret_file": str(secret), "events": list(EVENTS)}
         environment = {name: value for name, (value, _) in _MLFLOW_ENVIRONMENT.items()}
         written = [str(path) for path in made]
         print_json({"written": written, "webhook": webhook, "mlflow_environment": environment})
@@ -79,7 +79,7 @@ def _to_enter(url: str, secret: Path) -> str:
             "In MLflow, Settings > Webhooks > Create webhook:",
             f"  URL     {url}",
             f"  Secret  what {secret} holds",
-            f"  Events  {', '.join(_EVENTS)}",
+            f"  Events  {', '.join(EVENTS)}",
             "",
             "MLflow's server delivers there when it was started with:",
             *environment,

@@ -22,6 +22,9 @@ _COLOURS = {
     "aborted": "yellow",
     "superseded": "yellow",
     "hold": "yellow",
+    "ok": "green",
+    "warn": "yellow",
+    "bad": "red",
 }
 
 

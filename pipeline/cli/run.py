@@ -137,6 +137,8 @@ def _started(settings: "Settings") -> Iterator[socket.socket]:
     host, port = settings.server.host, settings.server.port
     for path in settings.webhook.secret_files:
         read_secret(path, "`laurel init` writes one")
+    for path in settings.rollback.secret_files:
+        read_secret(path, "write a secret of 32 random bytes into it")
     if provide_token(settings.server.token_file, host):
         _log.info("made the operator's token: %s", _shown(settings.server.token_file))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -158,7 +160,7 @@ def _receive(app: Any, listener: socket.socket, ready: Callable[[], None]) -> No
 
     # uvicorn raises the signal again when it has ended; it has done its work by then.
     with _signalled(lambda: None):
-        answer(app, listener, ready)
+        answer(app, listener, ready, app.state.streams.close)
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """Which request becomes which promotion: drafts for the ledger, which numbers them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.domain.evidence import Refused
 from pipeline.domain.plan import Plan
 from pipeline.domain.promotion import Kind, Phase, Promotion, Trigger
-from pipeline.domain.references import ModelVersion
+from pipeline.domain.references import Digest, ImageRef, ModelVersion, model_slug
 from pipeline.domain.rollback import Stop
 
 
@@ -14,23 +14,25 @@ from pipeline.domain.rollback import Stop
 class Wanted:
     """What a person asks to promote: a version, or whatever an alias names when it starts.
 
+    Or the digest of an image that was built already, which says itself of which version it is.
     Without ``service``, every service that watches the model is meant; with an alias, those that
-    watch this alias (interfaces §8.14).
+    watch this alias (interfaces §8.14). With one, an image needs no ``model``.
     """
 
-    model: str
+    model: str | None
     version: int | None = None
     alias: str | None = None
     service: str | None = None
     rebuild: bool = False
     reason: str = ""
+    image: Digest | None = None
 
 
 def meant(services: Mapping[str, Plan], wanted: Wanted) -> tuple[Plan, ...] | Refused:
     """Find the services that a request is about."""
     if wanted.service is not None:
         plan = services.get(wanted.service)
-        if plan is None or plan.model != wanted.model:
+        if plan is None or wanted.model not in {None, plan.model}:
             return Refused(f"no service of that name serves that model; {_known(services)}")
         return (plan,)
     found = tuple(plan for plan in services.values() if _watches(plan, wanted))
@@ -62,8 +64,13 @@ def promotion_draft(plan: Plan, wanted: Wanted, *, promotion: str, trigger: Trig
         created_at=trigger.at,
         alias=wanted.alias,
         rebuild=wanted.rebuild,
+        target=None if wanted.image is None else ImageRef(_repository(plan), wanted.image),
         reason=wanted.reason,
     )
+
+
+def _repository(plan: Plan) -> str:
+    return plan.repository or model_slug(plan.model)
 
 
 def retry_draft(ended: Promotion, plan: Plan, *, promotion: str, trigger: Trigger) -> Promotion:
@@ -74,7 +81,7 @@ def retry_draft(ended: Promotion, plan: Plan, *, promotion: str, trigger: Trigge
         service=ended.service,
         kind=ended.kind,
         phase=Phase.PENDING,
-        plan=plan,
+        plan=replace(plan, move_alias=ended.plan.move_alias),
         model=ended.model,
         trigger=trigger,
         created_at=trigger.at,
@@ -86,9 +93,17 @@ def retry_draft(ended: Promotion, plan: Plan, *, promotion: str, trigger: Trigge
 
 
 def rollback_draft(
-    plan: Plan, stop: Stop, *, promotion: str, trigger: Trigger, reason: str
+    plan: Plan,
+    stop: Stop,
+    *,
+    promotion: str,
+    trigger: Trigger,
+    reason: str,
+    move_alias: bool | None = None,
 ) -> Promotion:
-    """Draft the return to an image that the service served."""
+    """Draft the return to an image that the service served; ``move_alias`` outranks the plan."""
+    if move_alias is not None:
+        plan = replace(plan, move_alias=move_alias)
     return Promotion(
         id=promotion,
         sequence=0,

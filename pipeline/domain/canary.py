@@ -56,6 +56,8 @@ class CanaryState:
         The last reading by metric.
     evidence
         What each metric has shown, over all steps: one promise for the whole canary.
+    idle
+        Seconds of this step in which it must not have been raised: paused, or frozen.
 
     """
 
@@ -66,6 +68,7 @@ class CanaryState:
     threshold: float | None = None
     readings: dict[str, Reading] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
+    idle: float = 0.0
 
     @classmethod
     def begin(cls, at: datetime) -> Self:
@@ -74,7 +77,15 @@ class CanaryState:
 
     def raised(self, percent: int, at: datetime) -> Self:
         """Begin the next step; the evidence goes on."""
-        return replace(self, percent=percent, started_at=at, earlier=self._judged())
+        return replace(self, percent=percent, started_at=at, earlier=self._judged(), idle=0.0)
+
+    def idled(self, seconds: float) -> Self:
+        """Take some time out of this step, in which it must not be raised."""
+        return replace(self, idle=self.idle + seconds)
+
+    def elapsed(self, at: datetime) -> float:
+        """Seconds that count since this step began."""
+        return (at - self.started_at).total_seconds() - self.idle
 
     def look(self, stable: Totals, canary: Totals, *, plan: AnalysisPlan, at: datetime) -> Self:
         """Take in new counters; a metric's first reading only says where it starts."""
@@ -157,6 +168,7 @@ class CanaryState:
                 metric: Evidence.from_json(evidence)
                 for metric, evidence in data["evidence"].items()
             },
+            idle=data.get("idle", 0.0),
         )
 
     def _judged(self) -> tuple[int, int]:

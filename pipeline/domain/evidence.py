@@ -3,12 +3,13 @@
 ::
 
     ResolvedModel > CheckedModel > DescribedModel > LockedModel > BuiltImage > SmokedImage
-      > SignedImage > VerifiedImage > CanaryRevision > ProvenRevision > Analysis
+      > SignedImage > VerifiedImage > AdmittedImage > CanaryRevision > ProvenRevision > Analysis
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.domain.admission import Approval
 from pipeline.domain.promotion import Control
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.domain.serving import ServiceState
@@ -198,6 +199,18 @@ class VerifiedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmittedImage:
+    """A verified image that may have traffic: people agreed, nothing is frozen, there is room.
+
+    Only ``pipeline.steps.admit`` makes one, and never from a checkpoint; ``deploy`` takes nothing
+    else. ``approvals`` are those that counted.
+    """
+
+    verified: VerifiedImage
+    approvals: tuple[Approval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What a service serves before it is changed.
 
@@ -206,6 +219,14 @@ class Observed:
 
     state: ServiceState
     adopted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How a version's signature differs from the serving one's, ``""`` where nothing is known."""
+
+    before: str
+    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +253,14 @@ class ProvenRevision:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A canary that met every step of its plan, with what was seen at each."""
+    """A canary that met every step of its plan, with what was seen at each.
+
+    ``on_word_of`` is who ended it well before that, if somebody did.
+    """
 
     revision: CanaryRevision
     steps: tuple[dict[str, Any], ...]
+    on_word_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

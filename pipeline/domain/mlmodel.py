@@ -58,7 +58,7 @@ def describe(
         flavors=tuple(sorted(map(str, flavors))),
         requirements=lines,
         example=example,
-        signature=_signature(described),
+        signature=signature(described),
     )
 
 
@@ -76,8 +76,8 @@ def _requirement_lines(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _signature(described: Mapping[str, Any]) -> str | None:
+def signature(mlmodel: object) -> str | None:
     """Keep the texts that MLflow writes: whatever else may repeat itself beyond any memory."""
-    signature = _mapping(described.get("signature"))
-    texts = {str(part): text for part, text in signature.items() if isinstance(text, str)}
+    said = _mapping(_mapping(mlmodel).get("signature"))
+    texts = {str(part): text for part, text in said.items() if isinstance(text, str)}
     return json.dumps(texts, sort_keys=True) if texts else None

@@ -82,7 +82,10 @@ class Plan:
     ``layers`` or ``docker``.
     ``repository`` is the whole name, registry included; so is ``copy_from``, from where an image
     that was built already is taken. ``required_tags`` maps tag to the value it must have on the
-    MLflow version. ``pods`` is for Kubernetes only.
+    MLflow version, ``required_metrics`` a metric of its run to what it must be (``>= 0.90``);
+    ``compatible_signature`` refuses what would break callers;
+    ``approvals`` is how many people must agree; ``namespace`` is that of its InferenceService;
+    ``pods`` is for Kubernetes only. ``move_alias`` tells whether a rollback moves the alias, too.
     """
 
     service: str
@@ -97,8 +100,13 @@ class Plan:
     repository: str = ""
     copy_from: str = ""
     required_tags: dict[str, str] = field(default_factory=dict)
+    required_metrics: dict[str, str] = field(default_factory=dict)
+    compatible_signature: bool = True
+    approvals: int = 0
+    namespace: str = ""
     env: tuple[EnvVar, ...] = ()
     pods: PodPlan = field(default_factory=PodPlan)
     canary: CanaryPlan = field(default_factory=CanaryPlan)
     analysis: AnalysisPlan = field(default_factory=AnalysisPlan)
     on_return: OnReturn = OnReturn.ROLLBACK
+    move_alias: bool = False

@@ -54,10 +54,18 @@ class Trigger:
 
 
 class ControlKind(StrEnum):
-    """A decision that ends a running promotion early; always a ledger row (law 8)."""
+    """A decision about a running promotion; always a ledger row (law 8)."""
 
     ABORT = "abort"
     SUPERSEDE = "supersede"
+    PAUSE = "pause"
+    RESUME = "resume"
+    COMPLETE = "complete"
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends the promotion early."""
+        return self in {ControlKind.ABORT, ControlKind.SUPERSEDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,26 @@ class Control:
     actor: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """How people steer a promotion now: who keeps it where it is, who wants it to end well."""
+
+    paused: Control | None = None
+    completed: Control | None = None
+
+    def after(self, control: Control) -> "Steering":
+        """Take in the decision that was made next."""
+        match control.kind:
+            case ControlKind.PAUSE:
+                return Steering(control, self.completed)
+            case ControlKind.RESUME:
+                return Steering(None, self.completed)
+            case ControlKind.COMPLETE:
+                return Steering(None, control)
+            case _:
+                return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +112,12 @@ class Promotion:
     """One promotion as the ledger records it (interfaces §5).
 
     ``sequence`` counts per service and is never reused. ``attempt`` counts how often a worker took
-    it up from the start. ``target`` is the digest that a rollback returns to, or that a return to a
-    version served before deploys again.
+    it up from the start. ``target`` is the image that a rollback returns to, or that was built
+    elsewhere and is to be promoted as it is.
 
     ``model.version`` is 0 only while nobody has looked yet: in a request by alias, where it means
-    whatever the alias names when the promotion starts, and in a rollback to an image that no
-    promotion in the ledger made.
+    whatever the alias names when the promotion starts, and for an image of which nobody has read
+    yet what it holds.
     """
 
     id: str

@@ -71,6 +71,26 @@ def go_back(history: Sequence[Promotion], to: str | None = None) -> Stop | Alrea
     )
 
 
+def asked_for(
+    history: Sequence[Promotion],
+    observed: ImageRef | None,
+    *,
+    to: str | None = None,
+    if_serving: str | None = None,
+) -> Stop | AlreadyBack | Impossible:
+    """Find what a rollback returns to, as :func:`go_back` does, if that is still what serves.
+
+    ``observed`` is what the service was last seen to serve; where nobody has looked, the ledger
+    tells.
+    """
+    if if_serving is not None:
+        now = observed or serving(history)
+        if now is None or now.digest != Digest(if_serving):
+            what = f"the service serves {now.digest if now else 'nothing'} now"
+            return Impossible(what, _choices(history))
+    return go_back(history, to)
+
+
 def serving(history: Sequence[Promotion]) -> ImageRef | None:
     """Tell what serves at 100 %, as far as the ledger knows."""
     path = _path(history)
@@ -127,7 +147,7 @@ def _named(history: Sequence[Promotion], to: str) -> Stop | AlreadyBack | None:
     running = next((each for each in history if each.phase in _OPEN), None)
     if running is None and stop.image == serving(history):
         return AlreadyBack(stop.promotion)
-    if running is not None and running.target == stop.image:
+    if running is not None and running.kind is Kind.ROLLBACK and running.target == stop.image:
         return AlreadyBack(running)
     return stop
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from pipeline.domain.analysis import Counts
 from pipeline.domain.plan import CanaryPlan, NoData
+from pipeline.domain.promotion import Control
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,30 @@ class Fail:
 Decision = Hold | Raise | Complete | Fail
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether a canary may be given more now, as people have it.
+
+    Parameters
+    ----------
+    closed
+        What keeps it where it is, a freeze or a pause, if anything does.
+    until
+        When that ends by itself, if it does.
+    completed
+        Who wants it to end well now, however much is still unknown.
+
+    """
+
+    closed: str | None = None
+    until: datetime | None = None
+    completed: Control | None = None
+
+
+OPEN = Gate()
+"""Nobody keeps it from anything."""
+
+
 def increments(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> Counts:
     """Add up what each series counted between two readings.
 
@@ -62,6 +88,7 @@ def decide(
     samples: int | None,
     worse: str | None,
     away: str = "",
+    gate: Gate = OPEN,
 ) -> Decision:
     """Decide what follows from a look.
 
@@ -79,18 +106,21 @@ def decide(
         What the analysis holds against the canary, if anything.
     away
         Why the counters cannot be read.
+    gate
+        Whether it may be given more now; it is judged meanwhile, and the time in which it may not
+        is none of ``elapsed``.
 
     """
     if worse is not None:
         return Fail(worse)
     late = elapsed >= plan.deadline
+    if gate.completed:
+        return Complete() if gate.closed is None else Hold(gate.closed)
     if samples is None:
         return Fail(_AWAY.format(plan.deadline, away)) if late else Hold("metrics", away)
-    if percent == 0:
-        return _next(plan, percent)
-    if elapsed < plan.interval:
-        return Hold()
-    if samples >= plan.min_samples:
+    if gate.closed is not None or (percent and elapsed < plan.interval):
+        return Hold(gate.closed)
+    if percent == 0 or samples >= plan.min_samples:
         return _next(plan, percent)
     return _too_few(plan, percent, samples, late=late)
 

@@ -4,18 +4,26 @@ The durable engine's checkpoints are elsewhere and may be deleted; what stands h
 decision is taken here: who may promote what is ``pipeline.domain``'s and the reconciler's.
 """
 
+from pipeline.ledger.admissions import Admissions, Entrance
+from pipeline.ledger.answers import Answers, Claim, Given
 from pipeline.ledger.database import Database
 from pipeline.ledger.deliveries import Deliveries
 from pipeline.ledger.events import Event, Events
 from pipeline.ledger.history import History
 from pipeline.ledger.notifications import Notifications
 from pipeline.ledger.promotions import Controls, Page, Promotions
+from pipeline.ledger.rollbacks import Rollbacks
 from pipeline.ledger.rows import moment, new_id, repeated_id, stamp
 from pipeline.ledger.services import Holds, Sightings, States
+from pipeline.ledger.steering import Steerings
 from pipeline.ledger.tokens import IssuedToken, SpentTokens, Tokens, new_token
 
 __all__ = [
+    "Answers",
+    "Claim",
+    "Entrance",
     "Event",
+    "Given",
     "IssuedToken",
     "Ledger",
     "Page",
@@ -44,7 +52,10 @@ class Ledger:
         self.database = Database(url)
         self.deliveries = Deliveries(self.database)
         self.promotions = Promotions(self.database)
+        self.rollbacks = Rollbacks(self.database)
         self.controls = Controls(self.database)
+        self.admissions = Admissions(self.database)
+        self.steerings = Steerings(self.database)
         self.events = Events(self.database)
         self.history = History(self.database)
         self.holds = Holds(self.database)
@@ -52,6 +63,7 @@ class Ledger:
         self.sightings = Sightings(self.database)
         self.tokens = Tokens(self.database)
         self.spent_tokens = SpentTokens(self.database)
+        self.answers = Answers(self.database)
         self.notifications = Notifications(self.database)
 
     def migrate(self) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.domain.promotion import Control, ControlKind, Kind, Phase, Promotion
+from pipeline.domain.promotion import Control, ControlKind, Kind, Phase, Promotion, Steering
 from pipeline.errors import NotFoundError
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
@@ -15,7 +16,7 @@ from pipeline.ledger.rows import changed_columns, promotion_of, promotion_row, s
 from pipeline.ledger.story import tell_accepted, tell_controlled, tell_ended
 
 _table = schema.promotions
-_OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
+OPEN = (Phase.PENDING.value, Phase.RUNNING.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Promotions:
         The same id again returns what was recorded first.
         """
         with self._database.write() as connection:
-            return _accept(connection, draft)
+            return accept_within(connection, draft)
 
     def accept_if_still(self, draft: Promotion, newest: int) -> Promotion | None:
         """Record one that nobody asked for by hand, unless a person was faster.
@@ -52,16 +53,16 @@ class Promotions:
         with self._database.write() as connection:
             if connection.execute(held).first() or _highest(connection, draft.service) != newest:
                 return None
-            return _accept(connection, draft)
+            return accept_within(connection, draft)
 
     def get(self, promotion: str) -> Promotion | None:
         """Read one promotion."""
         with self._database.read() as connection:
-            return _one(connection, promotion)
+            return find_within(connection, promotion)
 
     def open(self) -> list[Promotion]:
         """List the promotions that have not ended, oldest first."""
-        return self._select(_table.c.phase.in_(_OPEN), order=_table.c.id)
+        return self._select(_table.c.phase.in_(OPEN), order=_table.c.id)
 
     def page(
         self,
@@ -115,7 +116,7 @@ class Promotions:
         That it ended is told in its service's history.
         """
         with self._database.write() as connection:
-            before = _one(connection, promotion)
+            before = find_within(connection, promotion)
             if before is None:
                 raise NotFoundError("record a change", promotion, "no such promotion is known")
             if before.phase.ended:
@@ -123,7 +124,7 @@ class Promotions:
             connection.execute(
                 sa.update(_table).where(_table.c.id == promotion).values(changed_columns(fields))
             )
-            after = _one(connection, promotion) or before
+            after = find_within(connection, promotion) or before
             if after.phase.ended:
                 tell_ended(connection, after)
         return after
@@ -156,7 +157,7 @@ class Promotions:
 
 
 class Controls:
-    """Decisions that end a running promotion early."""
+    """Decisions about promotions that run."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -171,31 +172,41 @@ class Controls:
 
         """
         with self._database.write() as connection:
-            found = _one(connection, promotion)
+            found = find_within(connection, promotion)
             if found is None:
                 raise NotFoundError("record a decision", promotion, "no such promotion is known")
-            _decide(connection, found, control)
+            decide_within(connection, found, control)
 
     def first(self, promotion: str) -> Control | None:
-        """Read the decision that was made first about a promotion."""
-        table = schema.controls
-        query = sa.select(table).where(table.c.promotion == promotion).order_by(table.c.id).limit(1)
+        """Read the decision that was made first to end a promotion."""
         with self._database.read() as connection:
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            return None
-        at = datetime.fromisoformat(row["at"])
-        return Control(ControlKind(row["kind"]), row["actor"], row["reason"], at)
+            return next(
+                (each for each in controls_of(connection, promotion) if each.kind.ends), None
+            )
+
+    def steering(self, promotion: str) -> Steering:
+        """Read how people steer a promotion now."""
+        with self._database.read() as connection:
+            return steering_of(connection, promotion)
 
 
-def _one(connection: sa.Connection, promotion: str) -> Promotion | None:
+def find_within(connection: sa.Connection, promotion: str) -> Promotion | None:
+    """Read one promotion within a transaction."""
     query = sa.select(_table).where(_table.c.id == promotion)
     row = connection.execute(query).mappings().first()
     return None if row is None else promotion_of(row)
 
 
-def _accept(connection: sa.Connection, draft: Promotion) -> Promotion:
-    known = _one(connection, draft.id)
+def newest_first(connection: sa.Connection, service: str) -> list[Promotion]:
+    """List a service's promotions within a transaction."""
+    query = sa.select(_table).where(_table.c.service == service)
+    rows = connection.execute(query.order_by(_table.c.sequence.desc())).mappings()
+    return [promotion_of(row) for row in rows]
+
+
+def accept_within(connection: sa.Connection, draft: Promotion) -> Promotion:
+    """Record a new promotion within a transaction: see :meth:`Promotions.accept`."""
+    known = find_within(connection, draft.id)
     if known is not None:
         return known
     accepted = replace(draft, sequence=_next_sequence(connection, draft.service))
@@ -223,7 +234,7 @@ def _supersede(connection: sa.Connection, newest: Promotion) -> None:
     older = sa.select(_table).where(
         _table.c.service == newest.service,
         _table.c.sequence < newest.sequence,
-        _table.c.phase.in_(_OPEN),
+        _table.c.phase.in_(OPEN),
     )
     control = Control(
         ControlKind.SUPERSEDE,
@@ -232,12 +243,33 @@ def _supersede(connection: sa.Connection, newest: Promotion) -> None:
         newest.created_at,
     )
     for row in connection.execute(older.order_by(_table.c.sequence)).mappings().all():
-        _decide(connection, promotion_of(row), control)
+        decide_within(connection, promotion_of(row), control)
 
 
-def _decide(connection: sa.Connection, promotion: Promotion, control: Control) -> None:
+def decide_within(connection: sa.Connection, promotion: Promotion, control: Control) -> None:
+    """Record a decision within a transaction, and tell it."""
     connection.execute(sa.insert(schema.controls).values(_control(promotion.id, control)))
     tell_controlled(connection, promotion, control)
+
+
+def controls_of(connection: sa.Connection, promotion: str) -> list[Control]:
+    """List the decisions about a promotion within a transaction, the first one first."""
+    table = schema.controls
+    query = sa.select(table).where(table.c.promotion == promotion).order_by(table.c.id)
+    return [
+        Control(
+            ControlKind(row["kind"]),
+            row["actor"],
+            row["reason"],
+            datetime.fromisoformat(row["at"]),
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def steering_of(connection: sa.Connection, promotion: str) -> Steering:
+    """Read how people steer a promotion, within a transaction."""
+    return reduce(Steering.after, controls_of(connection, promotion), Steering())
 
 
 def _control(promotion: str, control: Control) -> dict[str, Any]:

@@ -65,6 +65,7 @@ promotions = sa.Table(
     sa.Column("started_at", sa.Text),
     sa.Column("ended_at", sa.Text),
     sa.Column("told_at", sa.Text),
+    sa.Column("placed_at", sa.Text),
     sa.UniqueConstraint("service", "sequence"),
 )
 
@@ -103,6 +104,23 @@ controls = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("promotion", sa.Text, sa.ForeignKey("promotions.id"), nullable=False, index=True),
+    sa.Column("image", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("link", sa.Text, unique=True),
 )
 
 holds = sa.Table(
@@ -154,4 +172,17 @@ spent_tokens = sa.Table(
     sa.Column("change", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("until", sa.Text, nullable=False, index=True),
+)
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("caller", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("until", sa.Text, nullable=False, index=True),
+    sa.Column("status", sa.Integer),
+    sa.Column("location", sa.Text),
+    sa.Column("body", sa.Text),
 )

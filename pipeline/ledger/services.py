@@ -37,13 +37,19 @@ class States:
 
     def get(self, service: str) -> tuple[ServiceState, datetime] | None:
         """Read a service's last observed state and when that was."""
-        table = schema.service_states
         with self._database.read() as connection:
-            query = sa.select(table).where(table.c.service == service)
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            return None
-        return _STATE.validate_python(row["state"]), datetime.fromisoformat(row["at"])
+            return observed_within(connection, service)
+
+
+def observed_within(
+    connection: sa.Connection, service: str
+) -> tuple[ServiceState, datetime] | None:
+    """Read a service's last observed state within a transaction."""
+    table = schema.service_states
+    row = connection.execute(sa.select(table).where(table.c.service == service)).mappings().first()
+    if row is None:
+        return None
+    return _STATE.validate_python(row["state"]), datetime.fromisoformat(row["at"])
 
 
 class Holds:
@@ -65,18 +71,8 @@ class Holds:
 
     def set(self, service: str, hold: Hold) -> None:
         """Hold a service; a later hold replaces the earlier."""
-        values = {
-            "actor": hold.actor,
-            "reason": hold.reason,
-            "at": stamp(hold.at),
-            "alias_version": hold.alias_version,
-        }
-        statement = insert(schema.holds).values(service=service, **values)
         with self._database.write() as connection:
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["service"], set_=values)
-            )
-            tell_held(connection, service, hold)
+            hold_within(connection, service, hold)
 
     def remember(self, service: str, hold: Hold) -> None:
         """Add to a hold which version the alias named, unless somebody changed the hold since."""
@@ -108,6 +104,19 @@ class Holds:
             return {
                 row.service: datetime.fromisoformat(row.at) for row in connection.execute(query)
             }
+
+
+def hold_within(connection: sa.Connection, service: str, hold: Hold) -> None:
+    """Hold a service within a transaction."""
+    values = {
+        "actor": hold.actor,
+        "reason": hold.reason,
+        "at": stamp(hold.at),
+        "alias_version": hold.alias_version,
+    }
+    statement = insert(schema.holds).values(service=service, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["service"], set_=values))
+    tell_held(connection, service, hold)
 
 
 def _same(service: str, hold: Hold) -> tuple[sa.ColumnElement[bool], ...]:

@@ -3,19 +3,23 @@
 Told in the transaction that writes the row itself, so that the record and its history never differ.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline.domain.admission import Approval
 from pipeline.domain.chain import fingerprint
 from pipeline.domain.promotion import Control, Promotion
+from pipeline.domain.references import Digest
 from pipeline.domain.serving import Hold
 from pipeline.ledger.history import tell
 from pipeline.ledger.rows import promotion_row
 
 ACCEPTED, ENDED, CONTROLLED = "accepted", "ended", "controlled"
 HELD, RELEASED = "held", "released"
+APPROVED, ADMITTED = "approved", "admitted"
 
 _ASKED = ("kind", "sequence", "alias", "trigger", "reason", "target", "retry_of", "rebuild")
 _CAME_OF_IT = ("kind", "sequence", "phase", "reason", "image", "previous_image")
@@ -51,6 +55,32 @@ def tell_controlled(connection: sa.Connection, promotion: Promotion, control: Co
         "reason": control.reason,
     }
     _tell(connection, promotion, control.at, CONTROLLED, data)
+
+
+def tell_approved(
+    connection: sa.Connection, promotion: Promotion, approval: Approval, link: str | None
+) -> None:
+    """Tell who agreed to which image, and by which link if by one."""
+    data = {
+        "actor": approval.actor,
+        "comment": approval.comment,
+        "image": approval.image.value,
+        "needed": promotion.plan.approvals,
+        "by": "token" if link is None else "link",
+    }
+    _tell(connection, promotion, approval.at, APPROVED, data)
+
+
+def tell_admitted(
+    connection: sa.Connection,
+    promotion: Promotion,
+    image: Digest,
+    approvals: Iterable[Approval],
+    at: datetime,
+) -> None:
+    """Tell that it may have traffic, and on whose word."""
+    data = {"image": image.value, "approved_by": [approval.actor for approval in approvals]}
+    _tell(connection, promotion, at, ADMITTED, data)
 
 
 def tell_held(connection: sa.Connection, service: str, hold: Hold) -> None:

@@ -3,14 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from pipeline.domain.admission import APPROVAL
 from pipeline.domain.chain import Entry
 from pipeline.domain.notice import Topic
 from pipeline.domain.promotion import Kind, Phase
 from pipeline.ledger import Ledger
 from pipeline.ledger.story import ENDED, HELD, RELEASED
 
-ATTENTION, STEP_STARTED, LOOK = "attention", "step_started", "look"
-KINDS = (ENDED, HELD, RELEASED, ATTENTION, STEP_STARTED)
+ATTENTION, STEP_STARTED, LOOK, WAITING = "attention", "step_started", "look", "waiting"
+KINDS = (ENDED, HELD, RELEASED, ATTENTION, WAITING)
 """The kinds of events that can be told at all."""
 _PUT_BACK = {Phase.FAILED, Phase.ERRORED, Phase.ABORTED}
 
@@ -45,7 +46,7 @@ def topics_of(entry: Entry, ledger: Ledger) -> tuple[Topic, ...]:
             return (Topic.RELEASED,)
         case "attention":
             return (Topic.DRIFT if data.get("about") == "drift" else Topic.ATTENTION,)
-        case "step_started" if data["name"] == "approve" and data["attempt"] == 1:
+        case "waiting" if data["for"] == APPROVAL:
             return (Topic.APPROVAL,)
         case _:
             return ()

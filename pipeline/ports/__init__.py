@@ -4,7 +4,7 @@ Adapters in ``pipeline.adapters`` implement them; ``pipeline.wiring`` alone puts
 Every method raises only errors of :mod:`pipeline.errors`.
 """
 
-from pipeline.ports.course import Clock, Journal, StillWanted
+from pipeline.ports.course import Clock, Freezes, Journal, StillWanted
 from pipeline.ports.images import (
     BaseImages,
     Environments,
@@ -17,12 +17,14 @@ from pipeline.ports.images import (
 )
 from pipeline.ports.models import ArtifactStore, ModelRegistry
 from pipeline.ports.serving import Metrics, ServingTarget
+from pipeline.ports.webhooks import RegistryServer, Webhooks
 
 __all__ = [
     "ArtifactStore",
     "BaseImages",
     "Clock",
     "Environments",
+    "Freezes",
     "ImageBuilder",
     "ImageRegistry",
     "Journal",
@@ -30,8 +32,10 @@ __all__ = [
     "Metrics",
     "ModelRegistry",
     "ModelRunner",
+    "RegistryServer",
     "RunningModel",
     "ServingTarget",
     "Signer",
     "StillWanted",
+    "Webhooks",
 ]

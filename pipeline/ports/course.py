@@ -4,8 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
+from pipeline.domain.admission import Admission, Frozen, Rules
 from pipeline.domain.evidence import Stopped, Unknown
-from pipeline.domain.promotion import Control
+from pipeline.domain.promotion import Control, Steering
+from pipeline.domain.references import Digest
 
 
 class Clock(Protocol):
@@ -16,6 +18,13 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+
+
+class Freezes(Protocol):
+    """The windows in which nothing is to change by itself."""
+
+    def frozen(self, service: str, at: datetime) -> Frozen | None:
+        """Tell whether a service is frozen at a moment, and until when."""
 
 
 class Journal(Protocol):
@@ -29,6 +38,17 @@ class Journal(Protocol):
 
     def control(self) -> Control | None:
         """Read the decision that ends this promotion early, if one was made."""
+
+    def steering(self) -> Steering:
+        """Read how people steer this promotion now."""
+
+    def enter(
+        self, image: Digest, *, rules: Rules, place: bool, frozen: Frozen | None
+    ) -> Admission:
+        """Ask to be let into traffic with this image, with a canary's place if there is need of it.
+
+        Once let in, it stays so: a crash loses neither place nor word.
+        """
 
     def waiting(self, for_: str | None, until: datetime | None = None) -> None:
         """Say what the promotion waits for now, ``None`` for nothing; the same again is no news."""

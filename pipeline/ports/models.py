@@ -20,6 +20,12 @@ class ModelRegistry(Protocol):
     def version(self, model: ModelVersion) -> RegisteredVersion:
         """Read one version; ``NotFoundError`` where it was deleted."""
 
+    def metrics(self, run_id: str, workspace: str) -> dict[str, float]:
+        """Read the latest value of each metric of a run; ``NotFoundError`` where it was deleted."""
+
+    def set_alias(self, alias: Alias, version: int) -> None:
+        """Move an alias to a version, as people do."""
+
     def set_tags(self, model: ModelVersion, tags: dict[str, str]) -> None:
         """Write tags on a version; the same values again change nothing."""
 

@@ -4,6 +4,7 @@ Secrets come only from ``LAUREL_*`` variables or from files named by ``*_file``;
 ``SecretStr``, so that no repr, log or error shows them. Nothing here touches a neighbour.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
@@ -13,6 +14,8 @@ from pipeline.settings.access import AuthSettings
 from pipeline.settings.cluster import unfit
 from pipeline.settings.fields import Section, from_folder
 from pipeline.settings.notifications import NotificationSettings
+from pipeline.settings.people import ApprovalSettings, FreezeSettings, LimitSettings
+from pipeline.settings.rollback import RollbacksSettings
 from pipeline.settings.sections import (
     HistorySettings,
     MlflowSettings,
@@ -48,6 +51,8 @@ class Settings(Section):
     """Where model versions come from."""
     webhook: WebhookSettings = WebhookSettings()
     """How deliveries are authenticated."""
+    rollback: RollbacksSettings = RollbacksSettings()
+    """Rollbacks: who else may ask for them, and what they do beside."""
     ledger: Annotated[str, AfterValidator(_sqlite_from_folder)] = "sqlite:///laurel.db"
     """The record."""
     registry: Annotated[RegistrySettings, _short("registry")] = RegistrySettings()
@@ -68,6 +73,12 @@ class Settings(Section):
     """How promotions are carried out."""
     history: HistorySettings = HistorySettings()
     """What is kept of what was."""
+    approvals: ApprovalSettings = ApprovalSettings()
+    """What an approval is worth; how many are needed, each service says."""
+    freeze: tuple[FreezeSettings, ...] = ()
+    """When nothing is to change by itself."""
+    limits: LimitSettings = LimitSettings()
+    """How many canaries may run at once."""
     notifications: tuple[NotificationSettings, ...] = ()
     """Who is told what became of promotions."""
     services: tuple[ServiceSettings, ...] = ()
@@ -100,6 +111,14 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _freezing_what_there_is(self) -> "Settings":
+        known = {service.name for service in self.services}
+        for window in self.freeze:
+            if unknown := set(window.services) - known:
+                raise ValueError(f"freeze: there is no service {min(unknown)!r}")
+        return self
+
+    @model_validator(mode="after")
     def _fitting_the_target(self) -> "Settings":
         for why in unfit(self.serving, self.metrics, self.registry, self.services):
             raise ValueError(why)
@@ -107,7 +126,11 @@ class Settings(Section):
 
     def plans(self) -> dict[str, Plan]:
         """Write the services as values, by name."""
-        return {
-            service.name: service.plan(self.mlflow.workspace, self.registry, self.builder)
+        plans = [
+            service.plan(self.mlflow.workspace, self.registry, self.builder)
             for service in self.services
+        ]
+        moves, namespace = self.rollback.move_alias, self.serving.namespace or ""
+        return {
+            plan.service: replace(plan, move_alias=moves, namespace=namespace) for plan in plans
         }

@@ -40,7 +40,10 @@ class WebhookSettings(Section):
     """How deliveries are authenticated."""
 
     secret_file: LocalPath | tuple[LocalPath, ...] = Path("webhook.secret")
-    """File with the secret that MLflow signs with; a list while a secret is rotated."""
+    """File with the secret that MLflow signs with; a list while a secret is rotated, the one that
+    MLflow is to sign with first."""
+    url: Annotated[str, AfterValidator(require_http)] | None = None
+    """Where MLflow reaches this Laurel; default: `server.url` and `/webhooks/mlflow`."""
     tolerance: Seconds = 600.0
     """How old a delivery may be: MLflow's retries reach 130 s."""
 

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.domain.plan import AnalysisPlan, CanaryPlan, OnReturn, Plan
 from pipeline.domain.pods import Drift, PodPlan
+from pipeline.domain.policy import Threshold
 from pipeline.domain.references import (
     BaseRef,
     model_slug,
@@ -33,11 +34,23 @@ def _base(text: str) -> str:
     return text
 
 
+def _threshold(text: str) -> str:
+    Threshold.parse(text)
+    return text.strip()
+
+
 class RequireSettings(Section):
     """What a version must have before it is promoted."""
 
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags of the MLflow version with the value each must have."""
+    metrics: dict[str, Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=dict)
+    """Metrics of its run with what each must be: `{auc: ">= 0.90"}`; `>= > <= < ==`."""
+    compatible_signature: bool = True
+    """Whether who calls the version that serves must be able to call this one: no input that is
+    newly required, no type that does not take what was sent, no output gone."""
+    approvals: int = Field(default=0, ge=0, le=20)
+    """How many people must agree to its image before it gets traffic; who asked is none of them."""
 
 
 class ServiceSettings(Section):
@@ -123,6 +136,9 @@ class ServiceSettings(Section):
             repository=registry.repository(self.repository or model_slug(self.model)),
             copy_from=registry.repository(self.copy_from) if self.copy_from else "",
             required_tags=dict(self.require.tags),
+            compatible_signature=self.require.compatible_signature,
+            required_metrics=dict(self.require.metrics),
+            approvals=self.require.approvals,
             env=tuple(variable.variable() for variable in self.env),
             pods=self._pods(),
             canary=CanaryPlan(**self.canary.model_dump()),

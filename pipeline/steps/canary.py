@@ -6,8 +6,10 @@ worker continues the same test at the same step. Who calls it puts traffic back 
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from pipeline.domain.admission import FREEZE, RESUME
 from pipeline.domain.canary import CanaryState
 from pipeline.domain.evidence import (
     Analysis,
@@ -18,9 +20,10 @@ from pipeline.domain.evidence import (
     Unknown,
 )
 from pipeline.domain.plan import Plan
-from pipeline.domain.traffic import Complete, Decision, Fail, Hold, Raise, decide
+from pipeline.domain.promotion import Control
+from pipeline.domain.traffic import Complete, Decision, Fail, Gate, Hold, Raise, decide
 from pipeline.errors import LaurelError, TransientError
-from pipeline.ports import Clock, Journal, Metrics, ServingTarget, StillWanted
+from pipeline.ports import Clock, Freezes, Journal, Metrics, ServingTarget, StillWanted
 
 LOOK = "look"
 """Kind of the journal's notes about looks."""
@@ -44,13 +47,16 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
     metrics: Metrics,
     clock: Clock,
     journal: Journal,
+    freezes: Freezes,
     still_wanted: StillWanted,
 ) -> Analysis | Refused | Stopped:
     """Take the revision through the steps of its plan, and judge it all the while.
 
     The alias is read again before the first percent, before each raise and before the end; while
     MLflow or the request counters cannot be read the percent stays, until the step's deadline.
-    A revision with no stable beside it has nothing to be compared with and passes at once.
+    A revision with no stable beside it has nothing to be compared with and passes at once. While
+    the service is frozen or a person paused it, the percent stays too, and is judged; a person who
+    completes it ends it well.
 
     Raises
     ------
@@ -59,12 +65,19 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
 
     """
     revision = proven.revision
-    if revision.stable is None:
-        return Analysis(revision, ())
     watch = _Watch(
-        revision, revision.stable, plan, sequence, target, metrics, clock, journal, still_wanted
+        revision,
+        revision.stable or "",
+        plan,
+        sequence,
+        target,
+        metrics,
+        clock,
+        journal,
+        freezes,
+        still_wanted,
     )
-    return watch.run()
+    return watch.run() if revision.stable else watch.alone()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +92,52 @@ class _Watch:
     metrics: Metrics
     clock: Clock
     journal: Journal
+    freezes: Freezes
     still_wanted: StillWanted
 
     def run(self) -> Analysis | Refused | Stopped:
         state = self._resume()
-        given = 0
+        given, looked = 0, self.clock.now()
         while (control := self.journal.control()) is None:
-            before, (state, decision) = state, self._look(state)
+            gate = self._gate()
+            if gate.closed:
+                state = state.idled((self.clock.now() - looked).total_seconds())
+            looked = self.clock.now()
+            before, (state, decision) = state, self._look(state, gate)
             match self._if_wanted(state, decision):
                 case Stopped() as stopped:
                     return stopped
                 case Fail(reason):
                     return self._fail(state, reason)
                 case Complete():
-                    return self._pass(state)
+                    return self._pass(state, gate.completed)
                 case Raise(percent):
                     state = self._raise(state, percent)
                 case Hold() as hold:
-                    self._hold(before, state, hold)
+                    self._hold(before, state, hold, gate.until)
                     if state.percent != given:  # a restarted worker: the target may have forgotten
                         self._shift(state.percent)
             given = state.percent
             self._pause()
         return Stopped(control)
+
+    def alone(self) -> Analysis | Stopped:
+        """Pass what has nothing beside it, as soon as it may have traffic at all."""
+        while (control := self.journal.control()) is None:
+            gate = self._gate()
+            self.journal.waiting(gate.closed, gate.until)
+            if gate.closed is None:
+                return Analysis(self.revision, ())
+            self.clock.sleep(_LONGEST_SLEEP)
+        return Stopped(control)
+
+    def _gate(self) -> Gate:
+        """Ask whether more traffic may be given now; who completes a canary resumes it, too."""
+        steering = self.journal.steering()
+        frozen = self.freezes.frozen(self.revision.service, self.clock.now())
+        if frozen is not None:
+            return Gate(FREEZE, frozen.until, steering.completed)
+        return Gate(RESUME if steering.paused else None, None, steering.completed)
 
     def _resume(self) -> CanaryState:
         looks = self.journal.notes(LOOK)
@@ -109,7 +145,7 @@ class _Watch:
             return CanaryState.from_json(looks[-1]["state"])
         return CanaryState.begin(self.clock.now())
 
-    def _look(self, state: CanaryState) -> tuple[CanaryState, Decision]:
+    def _look(self, state: CanaryState, gate: Gate) -> tuple[CanaryState, Decision]:
         names = (self.stable, self.revision.revision)
         samples, worse, away = None, None, ""
         try:
@@ -128,6 +164,7 @@ class _Watch:
             samples=samples,
             worse=worse,
             away=away,
+            gate=gate,
         )
 
     def _if_wanted(self, state: CanaryState, decision: Decision) -> Decision | Stopped:
@@ -145,10 +182,13 @@ class _Watch:
             f"deadline of {limit:g} s ({answer.why}); make it reachable, then retry"
         )
 
-    def _pass(self, state: CanaryState) -> Analysis:
-        self._note(state, "pass")
+    def _pass(self, state: CanaryState, completed: Control | None) -> Analysis:
+        word = (
+            "" if completed is None else f"{completed.actor}: {completed.reason}".removesuffix(": ")
+        )
+        self._note(state, "pass", f"ended well by {word}" if word else "")
         self.journal.waiting(None)
-        return Analysis(self.revision, self._passed())
+        return Analysis(self.revision, self._passed(), word)
 
     def _raise(self, state: CanaryState, percent: int) -> CanaryState:
         """Note it first: what cannot be noted cannot be judged, and gets no more."""
@@ -160,11 +200,13 @@ class _Watch:
         self.journal.waiting(None)
         return state
 
-    def _hold(self, before: CanaryState, state: CanaryState, hold: Hold) -> None:
+    def _hold(
+        self, before: CanaryState, state: CanaryState, hold: Hold, until: datetime | None
+    ) -> None:
         """Note a look that saw something; one that waits for a day must not fill the ledger."""
         if (state.readings, state.evidence) != (before.readings, before.evidence):
             self._note(state, "hold", hold.detail)
-        self.journal.waiting(hold.waiting_for)
+        self.journal.waiting(hold.waiting_for, until if hold.waiting_for == FREEZE else None)
 
     def _fail(self, state: CanaryState, reason: str) -> Refused:
         """Take the traffic away first; the record and what the revision says can wait."""
@@ -208,7 +250,7 @@ class _Watch:
             )
 
     def _elapsed(self, state: CanaryState) -> float:
-        return (self.clock.now() - state.started_at).total_seconds()
+        return state.elapsed(self.clock.now())
 
     def _pause(self) -> None:
         left = self.plan.canary.look_every

@@ -1,9 +1,9 @@
-"""Start the verified image as a revision that takes no traffic, and wait until it can.
+"""Start the admitted image as a revision that takes no traffic, and wait until it can.
 
 Safe to repeat: the target finds the revision that already runs this image.
 """
 
-from pipeline.domain.evidence import CanaryRevision, Refused, Stopped, Unknown, VerifiedImage
+from pipeline.domain.evidence import AdmittedImage, CanaryRevision, Refused, Stopped, Unknown
 from pipeline.domain.plan import Plan
 from pipeline.domain.serving import Readiness
 from pipeline.ports import Clock, Journal, ServingTarget, StillWanted
@@ -17,7 +17,7 @@ _WAIT = 1.0
 
 
 def deploy(  # noqa: PLR0913 - a step's keyword-only parameters are its permission list
-    verified: VerifiedImage,
+    admitted: AdmittedImage,
     *,
     plan: Plan,
     sequence: int,
@@ -38,6 +38,7 @@ def deploy(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
         Where the target or MLflow cannot be reached or won't let us.
 
     """
+    verified = admitted.verified
     stable = target.observe(plan.service).stable
     name = target.deploy(plan, verified, sequence, at_once=at_once)
     ended = _until_ready(name, plan, target=target, clock=clock, journal=journal)

@@ -20,6 +20,7 @@ from pipeline.domain.mlmodel import describe as describe_mlmodel
 from pipeline.domain.references import Digest
 from pipeline.errors import CorruptedError, NotFoundError
 from pipeline.ports import ArtifactStore
+from pipeline.signatures import read_yaml
 
 _DESCRIBING = frozenset({"MLmodel", "python_env.yaml", "requirements.txt"})
 _EXAMPLE = "serving_input_example.json"
@@ -79,15 +80,8 @@ def _described(subject: str, read: Mapping[str, bytes]) -> ModelDescription | Re
     texts = {path: content.decode() for path, content in read.items()}
     return describe_mlmodel(
         subject,
-        mlmodel=yaml.load(texts["MLmodel"], _PlainYaml),  # noqa: S506 - a SafeLoader
-        python_env=yaml.load(texts.get("python_env.yaml", ""), _PlainYaml),  # noqa: S506 - as above
+        mlmodel=read_yaml(texts["MLmodel"]),
+        python_env=read_yaml(texts.get("python_env.yaml", "")),
         requirements=texts.get("requirements.txt", ""),
         example=texts.get(_EXAMPLE),
     )
-
-
-class _PlainYaml(yaml.SafeLoader):
-    """YAML as MLflow writes it, without merge keys: nine lines of them can fill any memory."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge nothing, so that ``<<`` cannot be constructed and is an error."""

@@ -29,14 +29,14 @@ def recall(
         return None
     model, repository = checked.resolved.model, repository_of(plan)
     key = version_key(checked.resolved, plan)
-    image = _named(key, model, repository, registry)
+    image = named(key, model, repository, registry)
     if image is None and plan.copy_from:
-        elsewhere = _named(key, model, plan.copy_from, registry)
+        elsewhere = named(key, model, plan.copy_from, registry)
         image = elsewhere and copy_image(elsewhere, repository, registry=registry)
     return None if image is None else SignedImage(image, model, key_id, key)
 
 
-def _named(
+def named(
     key: str, model: ModelVersion, repository: str, registry: ImageRegistry
 ) -> ImageRef | None:
     """Read which image a version key names, unless it says of itself that it is another model's."""
@@ -44,8 +44,8 @@ def _named(
     if content is None:
         return None
     said = parse_manifest(content).annotations
-    named = (said.get("dev.laurel.model.name"), said.get("dev.laurel.model.version"))
-    if named != (model.name, str(model.version)):
+    says = (said.get("dev.laurel.model.name"), said.get("dev.laurel.model.version"))
+    if says != (model.name, str(model.version)):
         return None
     return ImageRef(repository, Digest.of(content))
 

@@ -3,9 +3,12 @@
 ::
 
     access.py   who may call
+    mlflow.py   where models come from, and the webhook that tells of them
     images.py   where images go, and what makes them
     serving.py  what they are deployed to, tried in and counted with
+    people.py   what promotions wait for before they get traffic
     notify.py   who is told what became of promotions
+    doctor.py   what is looked at before anything goes wrong
 """
 
 from collections.abc import Callable
@@ -16,17 +19,16 @@ from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.adapters.mlflow_artifacts import MlflowArtifacts
 from pipeline.adapters.mlflow_registry import MlflowRegistry
-from pipeline.adapters.mlflow_rest import Credentials, MlflowRest
 from pipeline.adapters.remembered_locks import RememberedLocks
 from pipeline.adapters.system_clock import SystemClock
 from pipeline.adapters.uv_resolver import UvResolver
 from pipeline.domain.policy import TrustPolicy
 from pipeline.ports import Clock, ServingTarget
 from pipeline.settings import Settings
-from pipeline.settings.secrets import key_password, read_secret, revealed
+from pipeline.settings.secrets import key_password, webhook_secrets
 from pipeline.settings.sections import ServerSettings
 from pipeline.trust.key_file import load_key_file
-from pipeline.wiring.access import local_token, vouched
+from pipeline.wiring.access import local_token, rollback_secrets, vouched
 from pipeline.wiring.images import (
     cache_folder,
     cache_limit,
@@ -35,12 +37,16 @@ from pipeline.wiring.images import (
     open_layout,
     own_image_tools,
 )
+from pipeline.wiring.mlflow import build_webhooks, connection, reached, webhook_url
+from pipeline.wiring.people import freezes, rules
 from pipeline.wiring.serving import build_serving, local_target, target_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipeline.collection.survey import Survey
+    from pipeline.doctor.looks import Look
+    from pipeline.forecast import World
     from pipeline.ledger import Ledger
     from pipeline.notify.notifier import Channel, Notifier
     from pipeline.promote import Tools
@@ -49,11 +55,14 @@ if TYPE_CHECKING:
 __all__ = [
     "build_channels",
     "build_local_target",
+    "build_looks",
     "build_receiver",
     "build_survey",
     "build_target",
     "build_tools",
+    "build_webhooks",
     "build_worker",
+    "build_world",
     "cache_folder",
     "cache_limit",
     "open_images",
@@ -63,6 +72,7 @@ __all__ = [
     "reached",
     "signer",
     "trust_policy",
+    "webhook_url",
 ]
 
 
@@ -114,8 +124,8 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
     clock = clock or SystemClock()
     images = open_images(settings)
     serving = build_serving(settings, images)
-    mlflow = _mlflow(settings)
-    resolver = RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
+    mlflow = connection(settings)
+    resolver = _resolver(settings, clock)
     return Tools(
         models=MlflowRegistry(mlflow),
         artifacts=MlflowArtifacts(mlflow),
@@ -128,6 +138,8 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
         target=serving.target,
         metrics=serving.metrics,
         clock=clock,
+        freezes=freezes(settings),
+        rules=rules(settings),
     )
 
 
@@ -170,6 +182,39 @@ def build_channels(settings: Settings) -> "tuple[Channel, ...]":
     return tuple(channels(settings, SystemClock(), reached(settings.server)))
 
 
+def build_looks(settings: Settings, clock: Clock | None = None) -> "tuple[Look, ...]":
+    """List what `laurel doctor` looks at; nothing is looked at yet."""
+    from pipeline.wiring.doctor import looks  # noqa: PLC0415 - one verb needs it
+
+    def sign_with() -> str:
+        return signer(settings).key_id
+
+    return looks(settings, sign_with, lambda: trust_policy(settings), clock)
+
+
+def build_world(settings: Settings) -> "World":
+    """Put together what a promotion is foreseen with; all of it is only read."""
+    from pipeline.forecast import World  # noqa: PLC0415 - one verb needs it
+
+    mlflow, images = connection(settings), open_images(settings)
+    clock = SystemClock()
+    resolver = _resolver(settings, clock)
+    return World(
+        models=MlflowRegistry(mlflow),
+        artifacts=MlflowArtifacts(mlflow),
+        resolver=resolver,
+        images=images,
+        target=target_of(settings, images),
+        known_lock=resolver.known,
+        clock=clock,
+        freezes=freezes(settings),
+    )
+
+
+def _resolver(settings: Settings, clock: Clock) -> RememberedLocks:
+    return RememberedLocks(UvResolver(), cache_folder(settings) / "locks", clock)
+
+
 def build_survey(settings: Settings, ledger: "Ledger") -> "Survey":
     """Put together what finds images that nothing needs any more."""
     from pipeline.collection.survey import Survey  # noqa: PLC0415 - a receiver needs none
@@ -197,12 +242,12 @@ def build_receiver(
 
     config = ReceiverConfig(
         services=settings.plans(),
-        secrets=lambda: [
-            read_secret(path, "laurel init") for path in settings.webhook.secret_files
-        ],
+        secrets=lambda: webhook_secrets(settings.webhook),
+        rollback_secrets=lambda: rollback_secrets(settings),
         tokens=(local_token(settings),),
         vouched=vouched(settings.auth),
         allowed_hosts=_names(settings.server),
+        rules=rules(settings),
         target=settings.serving.target,
         tolerance=timedelta(seconds=settings.webhook.tolerance),
         wake=wake or (lambda: None),
@@ -210,23 +255,7 @@ def build_receiver(
     return create_app(ledger, config)
 
 
-def reached(server: ServerSettings) -> str:
-    """Say where people reach this Laurel."""
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return server.url or f"http://{host}:{server.port}"
-
-
 def _names(server: ServerSettings) -> frozenset[str]:
     """List the Host headers that mean this server; IPv6 addresses stand in brackets there."""
     host = f"[{server.host}]" if ":" in server.host else server.host
     return frozenset({"localhost", "127.0.0.1", "[::1]", host.lower(), *server.allowed_hosts})
-
-
-def _mlflow(settings: Settings) -> MlflowRest:
-    mlflow = settings.mlflow
-    credentials = None
-    if mlflow.token is not None:
-        credentials = Credentials.bearer(revealed(mlflow.token))
-    elif mlflow.username is not None:
-        credentials = Credentials.basic(mlflow.username, revealed(mlflow.password))
-    return MlflowRest(mlflow.url, credentials)

@@ -24,6 +24,12 @@ def local_token(settings: Settings) -> "Token":
     return Token(_LOCAL, hashlib.sha256(text).hexdigest())
 
 
+def rollback_secrets(settings: Settings) -> list[bytes]:
+    """Read the secrets with which others sign rollbacks; none: nobody may."""
+    hint = "write a secret of 32 random bytes into it"
+    return [read_secret(path, hint) for path in settings.rollback.secret_files]
+
+
 def vouched(auth: AuthSettings) -> Callable[[str], Caller | Denied] | None:
     """Tell whom a token of an OIDC issuer names; nothing is asked before one comes."""
     if not auth.oidc:

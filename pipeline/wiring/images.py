@@ -28,8 +28,8 @@ from pipeline.settings import Settings
 
 def open_images(settings: Settings) -> ImageRegistry:
     """Open the image registry; beside a layout, repositories that name a host are there."""
-    layout, remote = open_layout(settings), _remote(settings)
-    return remote if layout is None else Registries(layout, remote)
+    layout, elsewhere = open_layout(settings), remote(settings)
+    return elsewhere if layout is None else Registries(layout, elsewhere)
 
 
 def open_layout(settings: Settings) -> LayoutRegistry | None:
@@ -75,11 +75,12 @@ def _layers(settings: Settings) -> LayerStore:
 
 def _bases(settings: Settings, store: LayerStore) -> Bases:
     """Make what images stand on; where they go into a layout, foreign bases are fetched there."""
-    elsewhere = _remote(settings) if settings.registry.folder is not None else None
+    elsewhere = remote(settings) if settings.registry.folder is not None else None
     return Bases(HostBase(store), ImageBase(cache_folder(settings) / "bases", elsewhere))
 
 
-def _remote(settings: Settings) -> RemoteRegistry:
+def remote(settings: Settings) -> RemoteRegistry:
+    """Make what speaks to registries, as the settings trust them."""
     registry = settings.registry
     transport = Transport(
         RegistryLogins(), ca_file=registry.ca_file, plain_http=registry.plain_http

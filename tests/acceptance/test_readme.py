@@ -30,11 +30,12 @@ ELSEWHERE = {
 """Commands that are not typed here, and why each needs none of it."""
 ON_A_CLUSTER = "kubernetes.md"  # tests/cluster/test_laurel_in_the_cluster.py types it
 OF_NOTICES = "notifications.md"  # test_notifications.py types it
+OF_PEOPLE = "approvals.md"  # test_people_decide.py types it
 TYPED = [
     each
     for page in PAGES
     for each in commands(page)
-    if page.name not in {ON_A_CLUSTER, OF_NOTICES} and each not in ELSEWHERE
+    if page.name not in {ON_A_CLUSTER, OF_NOTICES, OF_PEOPLE} and each not in ELSEWHERE
 ]
 
 
@@ -75,7 +76,9 @@ class Reader:
         }.items():
             assert said in settings
             settings = settings.replace(said, meant)
+        settings += "rollback: {secret_file: rollback.secret}\n"
         (self.folder / "laurel.yaml").write_text(settings)
+        (self.folder / "rollback.secret").write_text("the pages say how another is made")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What deploys takes a ``VerifiedImage``; that proves something while one step alone makes them."""
+"""What deploys takes an ``AdmittedImage`` with a ``VerifiedImage``; one step alone makes each."""
 
 import ast
 from pathlib import Path
@@ -7,15 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAME = "VerifiedImage"
+MAKERS = {NAME: "pipeline/steps/verify.py", "AdmittedImage": "pipeline/steps/admit.py"}
 
 
-def makes_one(source: str) -> bool:
+def makes_one(source: str, name: str = NAME) -> bool:
     """Whether it could make one: a call, another name for the class, any use but as a type."""
     tree = ast.parse(source)
     harmless = {id(node) for typed in ast.walk(tree) for node in _types_in(typed)}
     return any(
-        (_names_it(node) and id(node) not in harmless)
-        or (isinstance(node, ast.alias) and node.name == NAME and node.asname)
+        (_names_it(node, name) and id(node) not in harmless)
+        or (isinstance(node, ast.alias) and node.name == name and node.asname)
         for node in ast.walk(tree)
     )
 
@@ -34,20 +35,21 @@ def _types_in(node: ast.AST) -> list[ast.AST]:
     return [inner for place in places if place for inner in ast.walk(place)]
 
 
-def _names_it(node: ast.AST) -> bool:
-    return (isinstance(node, ast.Name) and node.id == NAME) or (
-        isinstance(node, ast.Attribute) and node.attr == NAME
+def _names_it(node: ast.AST, name: str) -> bool:
+    return (isinstance(node, ast.Name) and node.id == name) or (
+        isinstance(node, ast.Attribute) and node.attr == name
     )
 
 
-def test_only_the_verify_step_makes_verified_images() -> None:
+@pytest.mark.parametrize("name", MAKERS)
+def test_one_step_alone_makes_images_that_are_verified_or_admitted(name: str) -> None:
     made_in = [
         path.relative_to(ROOT).as_posix()
         for package in ("pipeline", "webhook_service")
         for path in sorted((ROOT / package).rglob("*.py"))
-        if makes_one(path.read_text(encoding="utf-8"))
+        if makes_one(path.read_text(encoding="utf-8"), name)
     ]
-    assert made_in == ["pipeline/steps/verify.py"]
+    assert made_in == [MAKERS[name]]
 
 
 @pytest.mark.parametrize(

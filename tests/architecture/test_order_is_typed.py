@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 _PROMISE = """
 from pipeline.domain.evidence import (
+    AdmittedImage,
     CanaryRevision,
     CheckedModel,
     ProvenRevision,
@@ -48,6 +49,7 @@ def rise(revision: {revision}, run: Run, tools: Tools) -> None:
         metrics=tools.metrics,
         clock=tools.clock,
         journal=run.record,
+        freezes=tools.freezes,
         still_wanted=lambda: None,
     )
 
@@ -63,7 +65,7 @@ def bake(checked: CheckedModel, run: Run, tools: Tools) -> None:
 def check(folder: Path, **holes: str) -> str:
     """Type-check a promotion with these words in its holes; return what the checker says."""
     asked = {
-        "image": "VerifiedImage",
+        "image": "AdmittedImage",
         "revision": "ProvenRevision",
         "described": "described",
         "locked": "described",
@@ -86,12 +88,14 @@ def check(folder: Path, **holes: str) -> str:
 @pytest.mark.parametrize(
     ("holes", "complaint"),
     [
-        ({"image": "SignedImage"}, '"SignedImage"; expected "VerifiedImage"'),
+        ({"image": "SignedImage"}, '"SignedImage"; expected "AdmittedImage"'),
+        ({"image": "VerifiedImage"}, '"VerifiedImage"; expected "AdmittedImage"'),
         ({"revision": "CanaryRevision"}, '"CanaryRevision"; expected "ProvenRevision"'),
         ({"locked": "checked"}, '"CheckedModel"; expected "DescribedModel"'),
     ],
     ids=[
         "what was only signed does not deploy",
+        "what nobody let in does not deploy",
         "what was not proved takes no traffic",
         "what was not described is not locked",
     ],

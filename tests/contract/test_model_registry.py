@@ -1,5 +1,6 @@
 """What Laurel asks of a model registry, asked of a real MLflow server."""
 
+import math
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -42,6 +43,19 @@ def test_an_alias_names_the_version_it_was_moved_to_last(
     assert registry.alias(Alias(name, "champion")) == 1
     mlflow_server.set_alias(name, "champion", "02")
     assert registry.alias(Alias(name, "champion")) == 2
+
+
+def test_an_alias_is_moved_to_a_version_that_there_is(
+    registry: MlflowRegistry, mlflow_server: MlflowServer, name: str
+) -> None:
+    for _ in range(2):
+        mlflow_server.register(name)
+    for version in (2, 1, 1):
+        registry.set_alias(Alias(name, "champion"), version)
+        assert registry.alias(Alias(name, "champion")) == version
+    with pytest.raises(NotFoundError):
+        registry.set_alias(Alias(name, "champion"), 3)
+    assert registry.alias(Alias(name, "champion")) == 1
 
 
 def test_an_alias_that_is_not_set_is_none(registry: MlflowRegistry, name: str) -> None:
@@ -114,6 +128,27 @@ def test_tags_are_written_and_unchanged_ones_left_alone(
 def test_tags_of_a_deleted_version_are_not_found(registry: MlflowRegistry, name: str) -> None:
     with pytest.raises(NotFoundError):
         registry.set_tags(ModelVersion(name, 9), {"a": "b"})
+
+
+def test_metrics_of_a_run_are_its_latest_values_whatever_numbers_they_are(
+    registry: MlflowRegistry, mlflow_server: MlflowServer
+) -> None:
+    made = mlflow_server.call("POST", "mlflow/runs/create", {"experiment_id": "0"})
+    run = made["run"]["info"]["run_id"]
+    assert registry.metrics(run, "") == {}
+    logged = [("auc", 0.5), ("auc", 0.93), ("zero", 0.0), ("lost", "NaN"), ("far", "-Infinity")]
+    for step, (key, value) in enumerate(logged):
+        body = {"run_id": run, "key": key, "value": value, "timestamp": 1, "step": step}
+        mlflow_server.call("POST", "mlflow/runs/log-metric", body)
+    found = registry.metrics(run, "")
+    assert (found["auc"], found["zero"]) == (0.93, 0.0)
+    assert math.isnan(found["lost"])
+    assert found["far"] < 0
+
+
+def test_metrics_of_an_unknown_run_are_not_found(registry: MlflowRegistry) -> None:
+    with pytest.raises(NotFoundError):
+        registry.metrics("0" * 32, "")
 
 
 def test_a_host_name_that_mlflow_refuses_is_told_to_its_owner(mlflow_server: MlflowServer) -> None:

@@ -4,7 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from pipeline.domain.promotion import Control
+from pipeline.domain.admission import Admission, Admitted, Frozen, Rules
+from pipeline.domain.promotion import Control, Steering
+from pipeline.domain.references import Digest
 
 
 class FakeJournal:
@@ -14,6 +16,9 @@ class FakeJournal:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.decision: Control | None = None
         self.waits: list[str | None] = []
+        self.steered = Steering()
+        self.answers: list[Admission] = [Admitted()]
+        self.asked: list[tuple[Digest, Rules, bool, Frozen | None]] = []
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
         self.events.append((kind, json.loads(json.dumps(data, allow_nan=False))))
@@ -23,6 +28,16 @@ class FakeJournal:
 
     def control(self) -> Control | None:
         return self.decision
+
+    def steering(self) -> Steering:
+        return self.steered
+
+    def enter(
+        self, image: Digest, *, rules: Rules, place: bool, frozen: Frozen | None
+    ) -> Admission:
+        """Give the answers one after the other, and the last one ever after."""
+        self.asked.append((image, rules, place, frozen))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def waiting(self, for_: str | None, until: datetime | None = None) -> None:
         del until

@@ -50,6 +50,22 @@ def deliver(
     return Call("POST", "/webhooks/mlflow", sent, body)
 
 
+def call_for_rollback(
+    body: object, *, delivery: str = "d-1", secret: bytes = b"of the pager", at: datetime = NOW
+) -> Call:
+    """Sign a call for a rollback as a pager does."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    timestamp = str(int(at.timestamp()))
+    sent = {
+        "host": "127.0.0.1:8080",
+        "content-type": "application/json",
+        "x-laurel-delivery-id": delivery,
+        "x-laurel-timestamp": timestamp,
+        "x-laurel-signature": signature(secret, delivery, timestamp, content),
+    }
+    return Call("POST", "/webhooks/rollback", sent, content)
+
+
 def alias_event(
     model: object = "fraud-scorer",
     alias: object = "champion",

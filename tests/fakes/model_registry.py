@@ -13,6 +13,7 @@ class FakeModelRegistry:
     def __init__(self) -> None:
         self.versions: dict[ModelVersion, RegisteredVersion] = {}
         self.named: dict[Alias, int] = {}
+        self.measured: dict[str, dict[str, float]] = {}
         self.away = False
         self.reads = 0
         self.at_read: Callable[[], None] = lambda: None
@@ -50,6 +51,14 @@ class FakeModelRegistry:
         if model not in self.versions:
             raise NotFoundError("read the version", str(model), "it was deleted")
         return self.versions[model]
+
+    def metrics(self, run_id: str, workspace: str) -> dict[str, float]:
+        self._answer(f"{workspace}{run_id}")
+        return self.measured.get(run_id, {})
+
+    def set_alias(self, alias: Alias, version: int) -> None:
+        self.version(ModelVersion(alias.model, version, alias.workspace))
+        self.named[alias] = version
 
     def set_tags(self, model: ModelVersion, tags: dict[str, str]) -> None:
         self.version(model).tags.update(tags)

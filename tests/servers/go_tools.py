@@ -50,7 +50,9 @@ ODD_REGISTRY = Program("oddregistry", "0.22.1", folder=_MAINS / "oddregistry")
 DISTRIBUTION = Program(
     "distribution", "3.1.2", "github.com/distribution/distribution/v3/cmd/registry"
 )
-PROGRAMS = (CRANE, OCISERVER, ODD_REGISTRY, DISTRIBUTION)
+ACT = Program("act", "0.2.89", "github.com/nektos/act")
+ACTIONLINT = Program("actionlint", "1.7.12", "github.com/rhysd/actionlint/cmd/actionlint")
+PROGRAMS = (CRANE, OCISERVER, ODD_REGISTRY, DISTRIBUTION, ACT, ACTIONLINT)
 """The versions stand here, and for those with a folder in its ``go.mod``. The module proxy lacks
 many versions: a new one has to be tried before it is written down."""
 

@@ -268,8 +268,9 @@ def install(
         **(sections or {}),
     }
     (folder / "laurel.yaml").write_text(yaml.safe_dump(settings))
-    (folder / "webhook.secret").write_text(SECRET)
-    (folder / "laurel.key.password").write_text(_PASSWORD)
+    for name, content in (("webhook.secret", SECRET), ("laurel.key.password", _PASSWORD)):
+        (folder / name).touch(0o600)
+        (folder / name).write_text(content)
     create_key_file(folder / "laurel.key", _PASSWORD)
     return folder
 

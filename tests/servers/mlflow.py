@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,11 +94,12 @@ def running_mlflow(
     python: str = sys.executable,
     destination: str | None = None,
     environment: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
 ) -> Iterator[MlflowServer]:
     """Start ``mlflow server`` on SQLite in ``folder``; end it and its workers afterwards.
 
     ``python`` is where another MLflow is installed, ``destination`` where it puts artifacts,
-    ``host`` the address of this machine that it is called by.
+    ``host`` the address of this machine that it is called by; ``arguments`` come last, so they win.
     """
     (port,) = [port] if port else free_ports(1)
     url = f"http://{host}:{port}"
@@ -109,6 +110,7 @@ def running_mlflow(
                 *("--host", host, "--port", str(port)),
                 *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db"),
                 *("--artifacts-destination", destination or str(folder / "artifacts")),
+                *arguments,
             ],
             env={**unmeasured(), **_ENVIRONMENT, **(environment or {})},
             cwd=folder,

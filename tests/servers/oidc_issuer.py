@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -19,6 +20,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from tests.servers.certificates import Certificate
 
 AUDIENCE = "laurel"
+REQUEST = "what GitHub gave the job to ask with"
 KEYS, DISCOVERY = "/keys", "/.well-known/openid-configuration"
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -48,12 +50,28 @@ class Issuer:
         self._scheme = "https" if certificate else "http"
         self.asked: list[str] = []
         self.answers: dict[str, Answer] = {}
+        self.minted: list[str] = []
+        self.lasting = 300
+        self.repository = "acme/models"
         self.kid = ""
 
     @property
     def url(self) -> str:
         """What its tokens have as ``iss``."""
         return f"{self._scheme}://127.0.0.1:{self._port}"
+
+    @property
+    def job(self) -> dict[str, str]:
+        """The variables by which a job of GitHub Actions asks for its tokens."""
+        return {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}/token?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST,
+        }
+
+    def mint(self, audience: str) -> Answer:
+        """Give a job a token, as GitHub does."""
+        self.minted.append(self.token(aud=audience, exp=int(time.time()) + self.lasting))
+        return Answer({"value": self.minted[-1]})
 
     def up(self) -> None:
         """Answer, at the same port as before if there was one."""
@@ -94,7 +112,7 @@ class Issuer:
             "nbf": now - 300,
             "exp": now + 300,
             "actor": "octocat",
-            "repository": "acme/models",
+            "repository": self.repository,
             "environment": "production",
         }
         return {name: value for name, value in (said | changes).items() if value is not None}
@@ -154,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         issuer = self.server.issuer
         issuer.asked.append(self.path)
-        answer = issuer.answers.get(self.path) or Answer({}, 404)
+        answer = issuer.answers.get(self.path) or self._minted() or Answer({}, 404)
         self.send_response(answer.status)
         body = answer.body()
         for name, value in ({"Content-Length": str(len(body))} | answer.headers).items():
@@ -165,6 +183,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[at : at + 4096])
         if not answer.pause:
             self.wfile.write(body)
+
+    def _minted(self) -> Answer | None:
+        asked = urlsplit(self.path)
+        audience = parse_qs(asked.query).get("audience", [])
+        if asked.path != "/token" or len(audience) != 1:
+            return None
+        if self.headers["Authorization"] != f"Bearer {REQUEST}":
+            return Answer({}, 401)
+        return self.server.issuer.mint(audience[0])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         del format, args

@@ -55,9 +55,9 @@ class Registry:
 
 
 @contextmanager
-def running_plain(folder: Path) -> Iterator[Registry]:
+def running_plain(folder: Path, *, deletes: bool = True) -> Iterator[Registry]:
     """Start a distribution that asks nobody who they are."""
-    with _distribution(folder) as host:
+    with _distribution(folder, deletes=deletes) as host:
         yield Registry(host, f"http://{host}", folder)
 
 
@@ -96,9 +96,10 @@ def running_tls(folder: Path) -> Iterator[Registry]:
 
 
 @contextmanager
-def running_ociserver(folder: Path) -> Iterator[Registry]:
-    """Start the registry that has everything the specification names."""
-    with _running(OCISERVER, folder, "127.0.0.1:0") as host:
+def running_ociserver(folder: Path, *, immutable: bool = False) -> Iterator[Registry]:
+    """Start the registry that has everything the specification names; or no tag of it moves."""
+    more = ("immutable",) if immutable else ()
+    with _running(OCISERVER, folder, "127.0.0.1:0", *more) as host:
         yield Registry(host, f"http://{host}", folder)
 
 
@@ -111,14 +112,18 @@ def running_odd(folder: Path) -> Iterator[Registry]:
 
 @contextmanager
 def _distribution(
-    folder: Path, *, auth: Mapping[str, object] | None = None, tls: dict[str, str] | None = None
+    folder: Path,
+    *,
+    auth: Mapping[str, object] | None = None,
+    tls: dict[str, str] | None = None,
+    deletes: bool = True,
 ) -> Iterator[str]:
     configuration = {
         "version": 0.1,
         "log": {"accesslog": {"disabled": True}},
         "storage": {
             "filesystem": {"rootdirectory": str(folder / "data")},
-            "delete": {"enabled": True},
+            "delete": {"enabled": deletes},
         },
         "http": {
             "addr": "127.0.0.1:0",

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.adapters.layer_builder import LayerBuilder
+from pipeline.domain.admission import Rules
 from pipeline.domain.content import Content
 from pipeline.domain.evidence import BuiltImage, Lock, Refused, StoredFile
 from pipeline.domain.oci import Base, Layer
@@ -34,6 +35,7 @@ from pipeline.record import Record
 from pipeline.run import Ended, Run
 from pipeline.trust.keys import PrivateKey
 from tests.fakes.clock import FakeClock
+from tests.fakes.freezes import FakeFreezes
 from tests.fakes.image_registry import InMemoryRegistry
 from tests.fakes.metrics import FakeMetrics
 from tests.fakes.model_registry import FakeModelRegistry
@@ -179,6 +181,8 @@ class Scene:
     images: InMemoryRegistry = field(default_factory=InMemoryRegistry)
     runner: Runner = field(default_factory=Runner)
     target: FakeServingTarget = field(default_factory=FakeServingTarget)
+    freezes: FakeFreezes = field(default_factory=FakeFreezes)
+    rules: Rules = field(default_factory=Rules)
     policy_key: PrivateKey = _KEY
     plan: Plan = PLAN
     metrics: FakeMetrics = field(init=False)
@@ -206,6 +210,8 @@ class Scene:
             target=self.target,
             metrics=self.metrics,
             clock=self.clock,
+            freezes=self.freezes,
+            rules=self.rules,
         )
 
     def accept(self, version: int, **changes: Any) -> Promotion:  # noqa: ANN401 - fields of a promotion

@@ -12,8 +12,8 @@ import pytest
 from pipeline.domain.evidence import Refused
 from pipeline.domain.plan import OnReturn
 from pipeline.domain.pods import PodPlan
-from pipeline.domain.promotion import ControlKind, Phase, Promotion, TriggerKind
-from pipeline.domain.references import Digest, ImageRef
+from pipeline.domain.promotion import ControlKind, Phase, Promotion, Trigger, TriggerKind
+from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.domain.serving import Readiness
 from pipeline.errors import (
     DriftedError,
@@ -23,6 +23,8 @@ from pipeline.errors import (
     UnavailableError,
 )
 from pipeline.promote import STEPS
+from pipeline.run import Ended
+from pipeline.steps import compare
 from pipeline.transfer import copy_image
 from pipeline.trust.keys import PrivateKey
 from tests.fakes.metrics import Behaviour
@@ -30,7 +32,7 @@ from tests.unit.promotion_scene import MODEL, PLAN, SERVICE, InMemoryCheckpoints
 
 FIRST_DEPLOY = [
     *("resolve", "check", "recall", "describe", "lock", "build", "smoke", "sign"),
-    *("verify", "remember", "observe", "attest_deployment", "deploy", "prove", "canary"),
+    *("verify", "remember", "observe", "admit", "attest_deployment", "deploy", "prove", "canary"),
     "complete",
 ]
 
@@ -57,9 +59,12 @@ def test_a_first_deploy_takes_everything_at_once(one: Scene) -> None:
 
 
 def test_every_step_that_runs_is_told_by_laurel_steps(one: Scene) -> None:
-    one.promote(1)
+    ran: set[str] = set()
+    for version in (1, 2):  # the first has nothing to be compared with
+        one.promote(version)
+        ran |= set(one.steps())
     told = {name for name, _ in STEPS}
-    assert set(one.steps()) - {"remember", "observe"} == told - {"restore"}
+    assert ran - {"remember", "observe"} == told - {"restore"}
 
 
 def test_a_second_version_rises_through_its_canary(serving: Scene) -> None:
@@ -145,7 +150,7 @@ def test_a_fault_ends_errored_and_says_what_to_do(serving: Scene, fault: Excepti
 
 
 @pytest.mark.parametrize("step", FIRST_DEPLOY)
-@pytest.mark.parametrize("kind", list(ControlKind))
+@pytest.mark.parametrize("kind", [ControlKind.ABORT, ControlKind.SUPERSEDE])
 def test_a_decision_ends_it_at_the_next_boundary_with_stable_serving(
     serving: Scene, step: str, kind: ControlKind
 ) -> None:
@@ -466,7 +471,7 @@ def test_a_recalled_image_is_proved_with_the_request_that_its_provenance_keeps(
     serving.target.asked.clear()
     serving.plan = replace(PLAN, on_return=OnReturn.CANARY)
     assert serving.promote(1).phase is Phase.SUCCEEDED
-    assert serving.files.read_files == reads
+    assert serving.files.read_files == reads + 2  # two signatures, and nothing that is in an image
     ((_, asked),) = serving.target.asked
     assert b"dataframe_split" in asked
 
@@ -691,3 +696,73 @@ def test_an_image_tampered_with_between_two_lives_takes_no_traffic(serving: Scen
     again = serving.accept(2)
     assert serving.run(again, checkpoints).phase is Phase.FAILED
     assert serving.serves == (1, 0)
+
+
+def built_elsewhere(serving: Scene, version: int) -> ImageRef:
+    """Make a version's image, as `laurel build` does, and take every trace from the ledger."""
+    serving.promote(version)
+    image = serving.promotions[-1].image
+    assert image is not None
+    serving.roll_back_to(serving.promotions[0].image)
+    return image
+
+
+def promote_image(serving: Scene, image: ImageRef) -> Ended:
+    asked = Trigger(TriggerKind.GITHUB, "github:octocat (acme/models)", serving.clock.now())
+    nobody_looked = ModelVersion(MODEL, 0)
+    return serving.promote(0, target=image, alias=None, model=nobody_looked, trigger=asked)
+
+
+def test_an_image_that_was_built_elsewhere_rises_through_its_canary(serving: Scene) -> None:
+    image = built_elsewhere(serving, 2)
+    serving.models.point(MODEL, "champion", 2)
+    serving.target.shifts.clear()
+    ended = promote_image(serving, image)
+    assert (ended.phase, ended.reason) == (Phase.SUCCEEDED, "fraud serves scorer/2")
+    *_, promotion = serving.promotions
+    assert (promotion.model.version, promotion.image) == (2, image)
+    assert promotion.run_id == "run-2"
+    assert serving.target.shifts == [10, 50]
+    steps = serving.steps()
+    assert steps[:4] == ["recognise", "resolve", "read_alias", "check"]
+    assert not {"recall", "build", "smoke", "sign"} & set(steps)
+
+
+def test_an_image_of_a_version_that_the_alias_does_not_name_holds_the_service(
+    serving: Scene,
+) -> None:
+    image = built_elsewhere(serving, 2)
+    serving.models.point(MODEL, "champion", 3)
+    promote_image(serving, image)
+    hold = serving.ledger.holds.get(SERVICE)
+    assert hold is not None
+    assert hold.reason == "scorer/2 was promoted by hand"
+
+
+def test_an_image_is_held_against_trust_and_policy_as_every_other(serving: Scene) -> None:
+    image = built_elsewhere(serving, 2)
+    serving.plan = replace(PLAN, required_tags={"approved": "yes"})
+    ended = promote_image(serving, image)
+    assert ended.phase is Phase.FAILED
+    assert "may not be promoted" in ended.reason
+    assert serving.serves == (1, 0)
+    serving.plan = PLAN
+    serving.images.listed.clear()
+    ended = promote_image(serving, image)
+    assert ended.phase is Phase.FAILED
+    assert "is not to be trusted" in ended.reason
+    assert serving.serves == (1, 0)
+
+
+def test_a_version_that_would_break_callers_gets_no_traffic(
+    serving: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = {1: '{"inputs": "[{\\"name\\": \\"a\\", \\"type\\": \\"long\\"}]"}', 2: None}
+    monkeypatch.setattr(compare, "signature_of", lambda model, **_: declared[model.version])
+    ended = serving.promote(2)
+    assert ended.phase is Phase.FAILED
+    assert "it has no signature any more" in ended.reason
+    assert serving.serves == (1, 0)
+    assert "deploy" not in serving.steps()
+    serving.plan = replace(PLAN, compatible_signature=False)
+    assert serving.promote(2).phase is Phase.SUCCEEDED

@@ -1,11 +1,13 @@
 """MLflow is told how promotions ended, on the version where people clicked; never in a hurry."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.domain.promotion import Phase
+from pipeline.domain.promotion import Kind, Phase
+from pipeline.domain.references import Alias
 from pipeline.errors import ForbiddenError
 from pipeline.write_back import WriteBack
 from tests.unit.promotion_scene import MODEL, SERVICE, Scene, refuse, scene
@@ -116,7 +118,7 @@ def test_what_can_never_be_told_is_noted_and_left(one: Scene, fault: str) -> Non
     write_back.tick()
     assert one.models.reads == reads
     (warning,) = one.ledger.events.of(one.promotions[0].id, kind="warning")
-    assert "the tags were not written" in warning.data["warning"]
+    assert "MLflow was not told all of it" in warning.data["warning"]
 
 
 def forbid() -> None:
@@ -127,3 +129,66 @@ def test_a_promotion_that_has_not_ended_is_not_told(one: Scene) -> None:
     one.accept(1)
     tell(one)
     assert tags(one, 1) == {}
+
+
+def rolled_back(one: Scene, *, move_alias: bool = False) -> None:
+    """Let version 2 take over, then go back to 1, with the alias still on 2; tell nobody yet."""
+    one.promote(1)
+    one.promote(2)
+    image = one.promotions[0].image
+    plan = replace(one.plan, move_alias=move_alias)
+    accepted = one.accept(1, kind=Kind.ROLLBACK, target=image, plan=plan, alias=None)
+    one.models.point(MODEL, "champion", 2)
+    assert one.run(accepted).phase is Phase.SUCCEEDED
+
+
+def named(one: Scene) -> int | None:
+    return one.models.alias(Alias(MODEL, "champion"))
+
+
+def moved(one: Scene) -> list[dict[str, object]]:
+    return [e.data for e in one.ledger.events.of(one.promotions[-1].id, kind="alias_moved")]
+
+
+def test_a_rollback_moves_the_alias_only_where_that_was_asked(one: Scene) -> None:
+    rolled_back(one)
+    tell(one)
+    assert named(one) == 2
+    assert moved(one) == []
+
+
+def test_a_rollback_moves_the_alias_back_once_and_tells_so(one: Scene) -> None:
+    rolled_back(one, move_alias=True)
+    write_back = tell(one)
+    assert named(one) == 1
+    assert moved(one) == [{"alias": "champion", "from": 2, "to": 1}]
+    one.models.point(MODEL, "champion", 2)  # somebody wants it after all
+    write_back.tick()
+    assert named(one) == 2
+
+
+@pytest.mark.parametrize("elsewhere", [3, None, 1])
+def test_an_alias_that_has_a_newer_meaning_is_left_alone(one: Scene, elsewhere: int | None) -> None:
+    rolled_back(one, move_alias=True)
+    one.models.point(MODEL, "champion", elsewhere)
+    tell(one)
+    assert named(one) == elsewhere
+    assert moved(one) == []
+
+
+def test_an_alias_is_left_alone_where_a_newer_promotion_began(one: Scene) -> None:
+    rolled_back(one, move_alias=True)
+    one.accept(2)
+    tell(one)
+    assert named(one) == 2
+    assert all(one.ledger.events.of(each.id, kind="alias_moved") == [] for each in one.promotions)
+
+
+def test_an_alias_is_moved_once_mlflow_is_back(one: Scene) -> None:
+    rolled_back(one, move_alias=True)
+    one.models.away = True
+    write_back = tell(one)
+    one.models.away = False
+    one.clock.sleep(10)
+    write_back.tick()
+    assert named(one) == 1

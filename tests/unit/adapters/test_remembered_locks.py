@@ -94,7 +94,7 @@ def test_what_is_no_lock_is_resolved_anew(
     locks: RememberedLocks, tmp_path: Path, content: str
 ) -> None:
     first = ask(locks)
-    (kept,) = (tmp_path / "locks").iterdir()
+    (kept,) = (tmp_path / "locks").glob("*.json")
     kept.write_text(content)
     assert ask(locks) != first
 
@@ -112,3 +112,23 @@ def test_installing_is_the_resolvers(locks: RememberedLocks, index: Index, tmp_p
     lock = Lock("x", Digest.of(b"x"), "mlflow", "3.11")
     locks.install(lock, tmp_path, python=tmp_path)
     assert index.installed == [lock]
+
+
+def test_a_lock_is_found_by_its_digest_however_old(
+    locks: RememberedLocks, index: Index, clock: FakeClock, tmp_path: Path
+) -> None:
+    resolved = locks.resolve(["a"], runtime="mlflow", python_version="3.11")
+    assert isinstance(resolved, Lock)
+    clock.sleep(3 * KEPT_FOR.total_seconds())
+    assert RememberedLocks(index, tmp_path / "locks", clock).known(resolved.digest) == resolved
+    assert locks.known(Digest.of(b"another")) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"text": "x"}'])
+def test_what_is_not_the_lock_of_its_digest_is_not_known(
+    locks: RememberedLocks, tmp_path: Path, content: str
+) -> None:
+    resolved = locks.resolve(["a"], runtime="mlflow", python_version="3.11")
+    assert isinstance(resolved, Lock)
+    (tmp_path / "locks" / "by-digest" / resolved.digest.hex).write_text(content)
+    assert locks.known(resolved.digest) is None

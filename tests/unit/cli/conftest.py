@@ -76,6 +76,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for variable in ("LAUREL_CONFIG", "LAUREL_SERVER", "LAUREL_TOKEN", "LAUREL_DEBUG"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv(
+        "ACTIONS_ID_TOKEN_REQUEST_URL", raising=False
+    )  # of a job that runs the tests
     return tmp_path
 
 

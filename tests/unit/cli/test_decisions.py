@@ -54,6 +54,17 @@ def test_a_started_promotion_is_shown_to_people(served: Served) -> None:
     assert "pending" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("option", "moves"), [("--move-alias", True), ("--keep-alias", False), ("--to=-1", False)]
+)
+def test_a_rollback_may_move_the_alias_too(served: Served, option: str, *, moves: bool) -> None:
+    served.promoted(1, FIRST)
+    served.promoted(2, SECOND)
+    started = served.ledger.promotions.get(answer("rollback", "fraud", option)["id"])
+    assert started is not None
+    assert started.plan.move_alias is moves
+
+
 def test_a_rollback_returns_to_what_served_before_and_holds(served: Served) -> None:
     served.promoted(1, FIRST)
     served.promoted(2, SECOND)
@@ -147,3 +158,20 @@ def test_waiting_ends_as_the_promotion_did(
         f"fraud promotion {phase}: so it went",
     ]
     assert "so it went" in result.stdout
+
+
+def test_an_image_is_promoted_by_its_digest(served: Served) -> None:
+    started = answer("promote", "--image", FIRST.digest.value, "--service", "fraud")
+    recorded = served.ledger.promotions.get(started["id"])
+    assert recorded is not None
+    assert (recorded.kind, recorded.model.version) == (Kind.PROMOTION, 0)
+    assert recorded.target is not None
+    assert recorded.target.digest == FIRST.digest
+
+
+@pytest.mark.parametrize("named", [[], ["fraud-scorer/1", "--image", "sha256:1"]])
+def test_a_version_or_an_image_is_promoted(served: Served, named: list[str]) -> None:
+    assert served.url
+    result = laurel("promote", *named)
+    assert result.exit_code == 2
+    assert "an --image and its --service" in result.stderr

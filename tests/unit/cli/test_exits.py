@@ -79,12 +79,13 @@ def test_the_verbs_are_listed_in_the_order_of_a_first_day() -> None:
     assert listed[:3] == ["init", "up", "serve"]
     assert set(listed) == {
         *("init", "up", "serve", "worker", "down", "demo", "promote", "rollback", "status"),
-        *("list", "history", "abort", "retry", "hold", "release", "build", "inspect", "copy", "gc"),
-        *("verify", "keys", "token", "notify", "steps", "migrate"),
+        *("plan", "list", "watch", "history"),
+        *("abort", "retry", "hold", "release", "build", "inspect", "copy", "gc"),
+        *("doctor", "verify", "keys", "token", "webhook", "notify", "steps", "migrate"),
     }
 
 
-@pytest.mark.parametrize("verb", sorted({*main.commands} - {"keys", "token"}))
+@pytest.mark.parametrize("verb", sorted({*main.commands} - {"keys", "token", "webhook"}))
 def test_every_verb_says_what_it_does_in_a_sentence_and_prints_json_on_request(verb: str) -> None:
     command = main.commands[verb]
     sentence = command.get_short_help_str(limit=66)

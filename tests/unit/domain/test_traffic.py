@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from pipeline.domain.analysis import Counts
 from pipeline.domain.plan import CanaryPlan, NoData
-from pipeline.domain.traffic import Complete, Decision, Fail, Hold, Raise, decide, increments
+from pipeline.domain.promotion import Control, ControlKind
+from pipeline.domain.traffic import (
+    Complete,
+    Decision,
+    Fail,
+    Gate,
+    Hold,
+    Raise,
+    decide,
+    increments,
+)
+from tests.fakes.clock import START
 
 PLAN = CanaryPlan(steps=(10, 25, 50), interval=60, min_samples=200, deadline=3600)
 
@@ -114,3 +125,32 @@ def test_unread_counters_hold_the_percent_until_the_deadline(percent: int) -> No
 def test_a_worse_canary_fails_whatever_else_is_true(percent: int, no_data: NoData) -> None:
     plan = replace(PLAN, no_data=no_data)
     assert decided(plan, percent=percent, elapsed=0, worse="it is bad") == Fail("it is bad")
+
+
+ADA = Control(ControlKind.COMPLETE, "ada", "", START)
+
+
+@pytest.mark.parametrize(
+    ("gate", "worse", "decision"),
+    [
+        (Gate("freeze"), None, Hold("freeze")),
+        (Gate("resume"), "it fails", Fail("it fails")),
+        (Gate(completed=ADA), None, Complete()),
+        (Gate(completed=ADA), "it fails", Fail("it fails")),
+        (Gate("freeze", completed=ADA), None, Hold("freeze")),
+    ],
+)
+def test_people_keep_a_canary_or_end_it_but_none_that_is_worse(
+    gate: Gate, worse: str | None, decision: Decision
+) -> None:
+    plan = CanaryPlan(steps=(10, 50), interval=60, min_samples=200, deadline=600)
+    said = decide(plan, percent=10, elapsed=90, samples=500, worse=worse, gate=gate)
+    assert said == decision
+
+
+def test_what_nobody_can_count_goes_back_at_its_deadline_though_it_is_paused() -> None:
+    plan = CanaryPlan(deadline=600)
+    said = decide(
+        plan, percent=10, elapsed=600, samples=None, worse=None, away="gone", gate=Gate("resume")
+    )
+    assert isinstance(said, Fail)

@@ -89,12 +89,12 @@ def test_drift_is_told_apart_from_what_else_needs_attention(one: Scene) -> None:
     assert topics(one, "attention") == (Topic.ATTENTION,)
 
 
-def test_a_promotion_that_waits_for_people_says_so_once(one: Scene) -> None:
+def test_a_promotion_that_waits_for_people_says_so(one: Scene) -> None:
     promotion = one.accept(1)
-    for attempt, wanted in ((1, (Topic.APPROVAL,)), (2, ())):
-        step = {"name": "approve", "attempt": attempt}
-        one.ledger.events.append(promotion.id, one.clock.now(), "step_started", step)
-        assert topics(one, "step_started") == wanted
+    for waits_for, wanted in (("freeze", ()), ("approval", (Topic.APPROVAL,))):
+        note = {"for": waits_for, "image": "sha256:0", "since": "now", "reason": "it waits"}
+        one.ledger.events.append(promotion.id, one.clock.now(), "waiting", note)
+        assert topics(one, "waiting") == wanted
 
 
 def test_what_happens_every_minute_is_told_to_nobody(one: Scene) -> None:

@@ -8,6 +8,7 @@ from pipeline.domain.plan import EnvVar, NoData, OnReturn
 from pipeline.errors import ConfigurationError
 from pipeline.settings import Settings
 from pipeline.settings.load import load_settings
+from pipeline.wiring.access import rollback_secrets
 
 
 def write(folder: Path, text: str) -> Path:
@@ -38,7 +39,7 @@ def test_a_service_becomes_the_plan_that_its_promotions_keep(tmp_path: Path) -> 
           - name: fraud
             model: Fraud Scorer
             env: [{name: REGION, value: eu}]
-            require: {tags: {validated: "true"}}
+            require: {tags: {validated: "true"}, metrics: {auc: " >= 0.90"}}
             canary: {steps: [5, 50], interval: 10m, min_samples: 20, no_data: fail, deadline: 2h}
             analysis: {errors: {max_increase: 0.02}, confidence: 0.95}
             on_return: canary
@@ -48,10 +49,16 @@ def test_a_service_becomes_the_plan_that_its_promotions_keep(tmp_path: Path) -> 
     assert plan.repository.startswith("fraud-scorer-x")
     assert plan.env == (EnvVar("REGION", "eu"),)
     assert plan.required_tags == {"validated": "true"}
+    assert plan.required_metrics == {"auc": ">= 0.90"}
     assert (plan.canary.steps, plan.canary.interval, plan.canary.deadline) == ((5, 50), 600, 7200)
     assert plan.canary.no_data is NoData.FAIL
     assert (plan.analysis.errors_max_increase, plan.analysis.confidence) == (0.02, 0.95)
     assert plan.on_return is OnReturn.CANARY
+
+
+def test_a_threshold_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"require\.metrics\.auc: .*write >= 0\.90"):
+        load(tmp_path, "services: [{name: f, model: m, require: {metrics: {auc: high}}}]")
 
 
 @pytest.mark.parametrize("base", ["host", f"python:3.11-slim@sha256:{'a' * 64}"])
@@ -75,6 +82,31 @@ def test_secrets_come_from_the_environment_and_are_never_shown(tmp_path: Path) -
 def test_secret_files_may_be_a_list_while_a_secret_is_rotated(tmp_path: Path) -> None:
     settings = load(tmp_path, "webhook: {secret_file: [new.secret, /run/old.secret]}")
     assert settings.webhook.secret_files == (tmp_path / "new.secret", Path("/run/old.secret"))
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("", []),
+        ("rollback: {secret_file: a.secret}", ["a.secret"]),
+        ("rollback: {secret_file: [a.secret, b.secret]}", ["a.secret", "b.secret"]),
+    ],
+)
+def test_calls_for_a_rollback_have_secrets_of_their_own_or_none(
+    tmp_path: Path, text: str, files: list[str]
+) -> None:
+    for name in files:
+        (tmp_path / name).write_text(f"{name}\n")
+    settings = load(tmp_path, text)
+    assert settings.rollback.secret_files == tuple(tmp_path / name for name in files)
+    assert rollback_secrets(settings) == [name.encode() for name in files]
+
+
+def test_whether_a_rollback_moves_the_alias_is_in_every_plan(tmp_path: Path) -> None:
+    services = "services: [{name: fraud, model: m}]"
+    assert not load(tmp_path, services).plans()["fraud"].move_alias
+    settings = load(tmp_path, f"rollback: {{move_alias: true}}\n{services}")
+    assert settings.plans()["fraud"].move_alias
 
 
 @pytest.mark.parametrize(

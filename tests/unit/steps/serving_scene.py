@@ -13,6 +13,7 @@ from pipeline.domain.plan import CanaryPlan, Plan
 from pipeline.domain.promotion import Control, ControlKind
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.freezes import FakeFreezes
 from tests.fakes.journal import FakeJournal
 from tests.fakes.metrics import FakeMetrics
 from tests.fakes.serving_target import FakeServingTarget
@@ -61,6 +62,7 @@ class Scene:
 
     target: FakeServingTarget = field(default_factory=FakeServingTarget)
     clock: FakeClock = field(default_factory=FakeClock)
+    freezes: FakeFreezes = field(default_factory=FakeFreezes)
     journal: FakeJournal = field(default_factory=FakeJournal)
     wanted: Answers = field(default_factory=Answers)
     plan: Plan = PLAN

@@ -40,6 +40,7 @@ def run(scene: Scene, sequence: int = 2) -> Analysis | Refused | Stopped:
         metrics=scene.metrics,
         clock=scene.clock,
         journal=scene.journal,
+        freezes=scene.freezes,
         still_wanted=scene.wanted,
     )
 
@@ -144,6 +145,7 @@ def test_the_alias_is_read_again_before_every_raise_and_before_the_end(
         metrics=scene.metrics,
         clock=scene.clock,
         journal=scene.journal,
+        freezes=scene.freezes,
         still_wanted=wanted,
     )
     assert outcome is MOVED
@@ -285,6 +287,7 @@ def test_with_no_stable_there_is_nothing_to_compare(scene: Scene) -> None:
         metrics=scene.metrics,
         clock=scene.clock,
         journal=scene.journal,
+        freezes=scene.freezes,
         still_wanted=scene.wanted,
     )
     assert outcome == Analysis(alone, ())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.domain.evidence import CanaryRevision, Refused, Stopped, Unknown
+from pipeline.domain.evidence import AdmittedImage, CanaryRevision, Refused, Stopped, Unknown
 from pipeline.domain.pods import PodPlan
 from pipeline.domain.serving import Readiness
 from pipeline.steps.deploy import GRACE, READY_WITHIN, deploy
@@ -21,7 +21,7 @@ def scene() -> Scene:
 
 def run(scene: Scene, version: int = 2) -> CanaryRevision | Refused | Stopped:
     return deploy(
-        verified(version),
+        AdmittedImage(verified(version)),
         plan=scene.plan,
         sequence=3,
         target=scene.target,
@@ -90,7 +90,7 @@ def test_the_target_is_told_what_takes_everything_without_steps(
     scene: Scene, *, at_once: bool
 ) -> None:
     deploy(
-        verified(2),
+        AdmittedImage(verified(2)),
         plan=scene.plan,
         sequence=3,
         target=scene.target,

@@ -30,6 +30,7 @@ class World:
 
     now: datetime = NOW
     secrets: tuple[bytes, ...] = (SECRET,)
+    rollback_secrets: tuple[bytes, ...] = (b"of the pager",)
     woken: int = 0
 
     def wake(self) -> None:
@@ -54,6 +55,7 @@ def config(world: World) -> ReceiverConfig:
     return ReceiverConfig(
         services=SERVICES,
         secrets=lambda: world.secrets,
+        rollback_secrets=lambda: world.rollback_secrets,
         tokens=(_token("ada", Role.OPERATOR), _token("bob", Role.READER)),
         allowed_hosts=frozenset({"127.0.0.1", "localhost", "[::1]"}),
         now=lambda: world.now,

@@ -18,7 +18,10 @@ from webhook_service.app import create_app
 from webhook_service.config import ReceiverConfig
 
 FRAUD = frozenset({"fraud"})
-OPEN = {"/health/live", "/health/ready", "/metrics", "/webhooks/mlflow"}
+OPEN = {
+    *("/health/live", "/health/ready", "/metrics"),
+    *("/webhooks/mlflow", "/webhooks/rollback"),
+}
 ONCE = SingleUse("a" * 64, NOW + timedelta(minutes=10))
 GITHUB = Caller(
     "github:octocat (acme/models)",

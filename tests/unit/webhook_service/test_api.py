@@ -63,6 +63,7 @@ CALLS: list[tuple[str, str, object]] = [
     ("GET", "/promotions", None),
     ("GET", "/promotions/p", None),
     ("GET", "/promotions/p/events", None),
+    ("GET", "/promotions/p/approvals", None),
     ("GET", "/services", None),
     ("GET", "/services/fraud", None),
     ("GET", "/services/fraud/history", None),
@@ -71,6 +72,9 @@ CHANGES: list[tuple[str, str, object]] = [
     ("POST", "/promotions", {"model": "fraud-scorer", "version": "1"}),
     ("POST", "/promotions/p/abort", None),
     ("POST", "/promotions/p/retry", None),
+    ("POST", "/promotions/p/pause", None),
+    ("POST", "/promotions/p/resume", None),
+    ("POST", "/promotions/p/complete", None),
     ("POST", "/services/fraud/rollback", None),
     ("PUT", "/services/fraud/hold", {"reason": "r"}),
     ("DELETE", "/services/fraud/hold", None),
@@ -149,6 +153,21 @@ def test_a_promotion_by_alias_has_no_version_until_the_alias_was_read(
     }
 
 
+def test_an_image_is_promoted_as_it_is_where_its_service_s_images_are(
+    client: Client, ledger: Ledger
+) -> None:
+    digest = image(7).digest
+    answer = ask(client, image=str(digest), service="fraud")
+    [item] = answer.json()["items"]
+    recorded = ledger.promotions.get(item["id"])
+    assert recorded is not None
+    assert recorded.target == ImageRef("fraud-scorer", digest)
+    assert (recorded.kind, recorded.model.version) == (Kind.PROMOTION, 0)
+    by_model = ask(client, image=str(digest), model="fraud-scorer").json()["items"]
+    assert sorted(p["service"] for p in by_model) == ["fraud", "fraud-eu", "fraud-stage"]
+    assert ask(client, image=str(digest), service="unknown").status == 404
+
+
 def test_without_a_service_all_that_watch_the_model_are_promoted(client: Client) -> None:
     by_version = ask(client, model="fraud-scorer", version=3).json()["items"]
     assert sorted(p["service"] for p in by_version) == ["fraud", "fraud-eu", "fraud-stage"]
@@ -184,6 +203,10 @@ def test_without_services_that_is_what_is_said(client_without_services: Client) 
     [
         {"model": "fraud-scorer"},
         {"model": "fraud-scorer", "version": 1, "alias": "champion"},
+        {"version": 1, "service": "fraud"},
+        {"image": f"sha256:{'a' * 64}"},
+        {"image": f"sha256:{'a' * 64}", "service": "fraud", "rebuild": True},
+        {"image": f"sha256:{'a' * 64}", "service": "fraud", "version": 1},
         {"model": "fraud-scorer", "version": 0},
         {"model": "fraud-scorer", "version": "latest"},
         {"model": "fraud-scorer", "version": True},

@@ -1,4 +1,5 @@
-// Command ociserver serves a complete OCI registry from memory on the address it is given.
+// Command ociserver serves a complete OCI registry from memory on the address it is given; with a
+// second argument, one whose tags cannot be moved.
 package main
 
 import (
@@ -17,5 +18,5 @@ func main() {
 		log.Fatal(err)
 	}
 	log.Printf("listening on %s", listening.Addr())
-	log.Fatal(http.Serve(listening, ociserver.New(ocimem.New(), nil)))
+	log.Fatal(http.Serve(listening, ociserver.New(ocimem.NewWithConfig(&ocimem.Config{ImmutableTags: len(os.Args) > 2}), nil)))
 }

@@ -1,0 +1,44 @@
+"""``laurel`` that is killed, as by ``kill -9``, at ``POINT`` of its first rollback.
+
+``dying_receiver.py held|accepted|answered|never VERB …``: before the transaction that holds the
+service and accepts the rollback has ended, after it, or once the answer is stored but not sent.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+from unittest.mock import patch
+
+from pipeline import cli
+from pipeline.ledger import answers, rollbacks
+from pipeline.ledger.promotions import accept_within
+
+_give = answers.Answers.give
+
+
+def main(point: str, *arguments: str) -> None:
+    def die_at(here: str) -> None:
+        if here == point:
+            os.killpg(0, signal.SIGKILL)
+
+    def accept(*args: Any) -> Any:  # noqa: ANN401 - as the function in whose place it is
+        accepted = accept_within(*args)
+        die_at("held")
+        return accepted
+
+    def give(*args: Any) -> None:  # noqa: ANN401 - as above
+        die_at("accepted")
+        _give(*args)
+        die_at("answered")
+
+    with (
+        patch.object(rollbacks, accept_within.__name__, accept),
+        patch.object(answers.Answers, "give", give),
+    ):
+        sys.argv[1:] = arguments
+        cli.main()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
