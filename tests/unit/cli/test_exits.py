@@ -80,7 +80,8 @@ def test_the_verbs_are_listed_in_the_order_of_a_first_day() -> None:
     assert set(listed) == {
         *("init", "up", "serve", "worker", "down", "demo", "promote", "rollback", "status"),
         *("plan", "list", "watch", "history"),
-        *("abort", "retry", "hold", "release", "build", "inspect", "copy", "gc"),
+        *("approve", "pause", "resume", "complete", "abort", "retry", "hold", "release"),
+        *("build", "inspect", "copy", "gc"),
         *("doctor", "verify", "keys", "token", "webhook", "notify", "steps", "migrate"),
     }
 
