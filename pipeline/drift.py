@@ -18,10 +18,10 @@ from pipeline.domain.serving import Hold, ServiceState
 from pipeline.errors import LaurelError
 from pipeline.keeping import attention
 from pipeline.ledger import Ledger, new_id
-from pipeline.promote import Tools
 from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.rollback import restore
 from pipeline.steps.verify import recognise
+from pipeline.tools import Tools
 from pipeline.trust.statements import Deployment
 
 SOMEBODY = "somebody"

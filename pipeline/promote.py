@@ -5,11 +5,9 @@ Each line of :func:`promote` is a checkpoint: after a crash the interrupted step
 finds its own finished work. Evidence is typed, so a step that is skipped or swapped does not type.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 from pipeline.at_once import Steps
-from pipeline.domain.admission import Rules
 from pipeline.domain.evidence import (
     AdmittedImage,
     Analysis,
@@ -19,23 +17,9 @@ from pipeline.domain.evidence import (
     SignedImage,
     VerifiedImage,
 )
-from pipeline.domain.policy import TrustPolicy
 from pipeline.domain.promotion import Kind, Phase
 from pipeline.domain.references import ImageRef
-from pipeline.ports import (
-    ArtifactStore,
-    Clock,
-    Freezes,
-    ImageBuilder,
-    ImageRegistry,
-    LockResolver,
-    Metrics,
-    ModelRegistry,
-    ModelRunner,
-    ServingTarget,
-    Signer,
-    StillWanted,
-)
+from pipeline.ports import StillWanted
 from pipeline.run import Ended, Run
 from pipeline.steps.admit import admit, pass_by
 from pipeline.steps.attest_deployment import attest_deployment
@@ -55,6 +39,7 @@ from pipeline.steps.rollback import restore
 from pipeline.steps.sign import sign
 from pipeline.steps.smoke import smoke
 from pipeline.steps.verify import recognise, verify
+from pipeline.tools import Tools
 from pipeline.trust.statements import Deployment
 
 STEPS = (
@@ -77,25 +62,6 @@ STEPS = (
     ("restore", "any bad end: stable takes everything back, first of all"),
 )
 """The steps in order with what each is for; ``laurel steps`` prints them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """Every neighbour of a promotion, as ports."""
-
-    models: ModelRegistry
-    artifacts: ArtifactStore
-    resolver: LockResolver
-    builder: ImageBuilder
-    images: ImageRegistry
-    runner: ModelRunner
-    signer: Signer
-    policy: TrustPolicy
-    target: ServingTarget
-    metrics: Metrics
-    clock: Clock
-    freezes: Freezes
-    rules: Rules
 
 
 def carry_out(run: Run, tools: Tools) -> Ended:

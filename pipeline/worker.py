@@ -22,10 +22,11 @@ from pipeline.errors import TransientError
 from pipeline.keeping import Keeper
 from pipeline.ledger import Ledger
 from pipeline.notify.notifier import Notifier
-from pipeline.promote import Tools, carry_out
+from pipeline.promote import carry_out
 from pipeline.reconciler import Reconciler
 from pipeline.record import Record
 from pipeline.run import Run
+from pipeline.tools import Tools
 from pipeline.write_back import WriteBack
 
 _log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.domain.evidence import VerifiedImage
     from pipeline.domain.plan import Plan
     from pipeline.inspection import Inspected
-    from pipeline.promote import Tools
+    from pipeline.tools import Tools
 
 _image = click.argument("image", metavar="REPOSITORY@sha256:...")
 

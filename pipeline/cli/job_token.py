@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -83,11 +84,11 @@ class JobToken:
         except urllib3.exceptions.HTTPError as error:
             why = f"it does not answer: {type(error).__name__}"
             raise UnavailableError(_ATTEMPTED, _GITHUB, why) from error
-        if answer.status >= 500:  # noqa: PLR2004 - theirs to mend
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # theirs to mend
             raise UnavailableError(_ATTEMPTED, _GITHUB, f"it answers {answer.status}")
         with suppress(ValueError, KeyError, TypeError):
             token = json.loads(body)["value"]
-            if answer.status == 200 and isinstance(token, str):  # noqa: PLR2004 - HTTP
+            if answer.status == HTTPStatus.OK and isinstance(token, str):
                 return token
         raise ConfigurationError(
             f"GitHub gives this job no token ({answer.status}): it needs"

@@ -6,6 +6,7 @@ it cannot read. Where no webhook leads here, one that is switched off is made, t
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TypeVar
 
 from pipeline.doctor.finding import Finding, bad, ok, warn
@@ -135,7 +136,7 @@ def _tried(tried: Tried, url: str) -> Finding:
     if "clock" in tried.body:
         fix = "let MLflow's machine and this one keep time (timedatectl set-ntp true)"
         return bad(CHECK, "MLflow's test call was refused for its age", fix)
-    if tried.status == 401:  # noqa: PLR2004 - HTTP
+    if tried.status == HTTPStatus.UNAUTHORIZED:
         return bad(CHECK, "the webhook in MLflow has another secret than Laurel", _INSTALL)
     what = f"what answers at {url} is not Laurel's receiver (it says {tried.status})"
     return bad(CHECK, what, "mend webhook.url, or server.allowed_hosts where it names this host")

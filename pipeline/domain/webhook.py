@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 EVENTS = ("model_version_alias.created", "model_version_alias.deleted")
 """What Laurel wants to be told; no other event means anything to it."""
@@ -37,7 +38,8 @@ class Tried:
     @property
     def taken(self) -> bool:
         """Whether it was Laurel's receiver that answered, and believed the signature."""
-        return self.status == 200 and '"ignored"' in self.body and "test delivery" in self.body  # noqa: PLR2004 - HTTP
+        told = '"ignored"' in self.body and "test delivery" in self.body
+        return told and self.status == HTTPStatus.OK
 
 
 def leading_to(url: str, webhooks: Iterable[Webhook]) -> list[Webhook]:

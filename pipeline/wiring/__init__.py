@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from pipeline.forecast import World
     from pipeline.ledger import Ledger
     from pipeline.notify.notifier import Channel, Notifier
-    from pipeline.promote import Tools
+    from pipeline.tools import Tools
     from pipeline.worker import Worker
 
 __all__ = [
@@ -119,7 +119,7 @@ def build_tools(settings: Settings, clock: Clock | None = None) -> "Tools":
         Where this machine cannot isolate model code and nobody chose to go without.
 
     """
-    from pipeline.promote import Tools  # noqa: PLC0415 - a receiver needs no engine, nor do they
+    from pipeline.tools import Tools  # noqa: PLC0415 - a receiver needs no engine, nor do they
 
     clock = clock or SystemClock()
     images = open_images(settings)

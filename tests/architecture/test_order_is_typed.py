@@ -16,7 +16,7 @@ from pipeline.domain.evidence import (
     SignedImage,
     VerifiedImage,
 )
-from pipeline.promote import Tools
+from pipeline.tools import Tools
 from pipeline.run import Run
 from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.canary import canary

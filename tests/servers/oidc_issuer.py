@@ -148,6 +148,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, issuer: Issuer, port: int, certificate: Certificate | None) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.issuer = issuer
+        self.stopping = threading.Event()
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate.certificate, certificate.key)
@@ -158,6 +159,7 @@ class _Server(ThreadingHTTPServer):
         self._thread.start()
 
     def stop(self) -> None:
+        self.stopping.set()
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -179,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         for at in range(0, len(body), 4096) if answer.pause else ():
-            time.sleep(answer.pause)
+            self.server.stopping.wait(answer.pause)
             self.wfile.write(body[at : at + 4096])
         if not answer.pause:
             self.wfile.write(body)

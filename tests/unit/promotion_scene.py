@@ -30,9 +30,10 @@ from pipeline.domain.references import Digest, ImageRef
 from pipeline.domain.serving import Readiness
 from pipeline.ledger import Ledger
 from pipeline.ports import ImageRegistry
-from pipeline.promote import Tools, carry_out
+from pipeline.promote import carry_out
 from pipeline.record import Record
 from pipeline.run import Ended, Run
+from pipeline.tools import Tools
 from pipeline.trust.keys import PrivateKey
 from tests.fakes.clock import FakeClock
 from tests.fakes.freezes import FakeFreezes

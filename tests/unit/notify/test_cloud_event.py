@@ -27,7 +27,7 @@ AT = datetime.fromtimestamp(1614265330, UTC)
 
 def test_a_signature_is_the_one_of_the_standards_own_example() -> None:
     notice = replace(trial(AT, URL), id=str(VECTOR["id"]))
-    headers = signed(notice, bytes(VECTOR["body"]), [bytes(VECTOR["secret"])], AT)  # type: ignore[arg-type]
+    headers = signed(notice, bytes(VECTOR["body"]), [bytes(VECTOR["secret"])], AT)  # type: ignore[arg-type]  # a constant
     assert headers["webhook-id"] == VECTOR["id"]
     assert headers["webhook-timestamp"] == "1614265330"
     assert headers["webhook-signature"] == VECTOR["signature"]

@@ -39,7 +39,7 @@ def test_a_first_image_comes_from_nothing(one: Scene) -> None:
     one.promote(1)
     notice = told(one)
     assert (notice.title, notice.urgency) == ("fraud: scorer/1 was promoted", Urgency.SUCCESS)
-    assert f"from nothing to {one.promotions[0].image.digest}" in body_of(notice)  # type: ignore[union-attr]
+    assert f"from nothing to {one.promotions[0].image.digest}" in body_of(notice)  # type: ignore[union-attr]  # it has one
 
 
 def test_what_came_to_no_image_names_none(one: Scene) -> None:
