@@ -17,7 +17,8 @@ import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle
 from urllib.parse import urlsplit
 
@@ -153,26 +154,19 @@ def test_the_api_server_and_the_network_away_at_each_point_are_no_more_than_a_de
 
 
 def test_the_api_server_then_kserve_and_knative_away_for_a_minute_of_a_canary(stage: Stage) -> None:
-    parts, service = stage.parts, stage.service
-    by_percent = {20: ["apiserver"], 50: ["kserve", "controller"]}
-    met: list[str] = []
-
-    def minutes(seen: Traffic) -> Meanwhile:
-        def meanwhile(go_on: Callable[[], None]) -> None:
-            now = service.services.read(SERVICE)["spec"]["predictor"]
-            names = by_percent.pop(now.get("canaryTrafficPercent"), [])
-            if names:
-                seen.until(lambda: len(seen.versions()) == BOTH)
+    service, parts = stage.service, stage.service.cluster.parts
+    with service.traffic(RATE) as seen:
+        walk = Walk(service, replace(COURSE, canary={**QUICK, "interval": "5s"}), seen)
+        walk.laurel.start("worker")
+        for percent, names in {20: ["apiserver"], 50: ["kserve", "controller"]}.items():
+            until(partial(asks_for, service, percent), f"{percent} %", PATIENCE)
+            seen.until(lambda: len(seen.versions()) == BOTH)
             with together(*(stopped(parts, name) for name in names)):
-                go_on()
-                met.extend(names)
-                if names:
-                    seen.wait(A_MINUTE, patience=PATIENCE)
-
-        return meanwhile
-
-    ends_as_undisturbed(stage, minutes)
-    assert met == ["apiserver", "kserve", "controller"]
+                seen.wait(A_MINUTE, patience=PATIENCE)
+        assert walk.until(lambda: False, "the end")
+        left = walk.left()
+    assert left == stage.expected, walk.laurel.story()
+    assert seen.failed() == []
 
 
 def test_a_canary_that_fails_while_the_cluster_cannot_be_reached_goes_back_afterwards(
@@ -220,6 +214,12 @@ def test_a_registry_away_for_longer_than_a_pod_may_take_ends_the_promotion_and_s
     assert seen.failed() == []
     assert len(seen.versions()) == 1
     service.clean(image)
+
+
+def asks_for(service: Promotions, percent: int) -> bool:
+    """Tell whether the InferenceService asks for this percent."""
+    now = service.services.read(SERVICE)["spec"]["predictor"]
+    return bool(now.get("canaryTrafficPercent") == percent)
 
 
 def ends_as_undisturbed(stage: Stage, disturb: Callable[[Traffic], Meanwhile]) -> None:
