@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """Lend a real MLflow server; mark its users ``xdist_group("mlflow")``: one start for all."""
+    """Lend a real MLflow server; mark its users ``xdist_group``: a start for each group."""
     with running_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
         yield server
 

@@ -9,7 +9,7 @@ from tests.acceptance.conftest import Registered, Start
 from tests.servers.laurel import SECRET, SERVICE, Laurel, one_at_a_time
 from tests.servers.waiting import until
 
-pytestmark = pytest.mark.xdist_group("mlflow")
+pytestmark = pytest.mark.xdist_group("promotions")
 SLOW_CANARY = {"steps": [50], "interval": "60s", "min_samples": 5, "look_every": "50ms"}
 
 

@@ -11,7 +11,7 @@ from pipeline.domain.promotion import Phase
 from tests.acceptance.conftest import LIGHT, Registered, Start
 from tests.servers.laurel import ROOT, Laurel
 
-pytestmark = pytest.mark.xdist_group("mlflow")
+pytestmark = pytest.mark.xdist_group("promotions")
 
 
 def typed(laurel: Laurel, *verb: str) -> subprocess.CompletedProcess[str]:

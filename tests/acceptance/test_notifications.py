@@ -73,7 +73,7 @@ def test_every_line_of_the_page_does_what_it_says(
         assert (tmp_path / name).stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.xdist_group("mlflow")
+@pytest.mark.xdist_group("promotions")
 def test_a_worker_that_is_killed_while_it_tells_of_an_automatic_rollback_tells_it_again(
     laurel: Start, model: Registered, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from tests.acceptance.conftest import REAL
 from tests.servers.laurel import SERVICE, Laurel, install, one_at_a_time
 from tests.servers.mlflow import FIXTURES, MlflowServer
 
-pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.slow]
+pytestmark = pytest.mark.matrix
 NAME = "real-scorer"
 REQUEST = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()
 

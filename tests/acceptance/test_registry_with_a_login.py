@@ -14,7 +14,7 @@ from tests.servers.registries import Registry
 from tests.servers.unmeasured import unmeasured
 from tests.servers.waiting import until
 
-pytestmark = pytest.mark.xdist_group("mlflow")
+pytestmark = pytest.mark.xdist_group("promotions")
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ class MlflowServer:
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Call the API and return its JSON; fail the test on anything but 200."""
-        response = self.http.request(method, f"{self.url}/api/2.0/{path}", json=body)
+        response = self._request(method, path, body)
         assert response.status == 200, response.data
         answer: dict[str, Any] = response.json() if response.data else {}
         return answer
@@ -57,7 +57,8 @@ class MlflowServer:
         assert response.status == 200, response.data
 
     def create_model(self, name: str) -> None:
-        """Register a model without versions."""
+        """Register a model without versions; what was there by that name is gone."""
+        self._request("DELETE", "mlflow/registered-models/delete", {"name": name})
         self.call("POST", "mlflow/registered-models/create", {"name": name})
 
     def log_model(self, folder: Path) -> tuple[str, str]:
@@ -83,6 +84,9 @@ class MlflowServer:
         """Do what *Save aliases* does in MLflow's page."""
         body = {"name": name, "alias": alias, "version": str(version)}
         self.call("POST", "mlflow/registered-models/alias", body)
+
+    def _request(self, method: str, path: str, body: object) -> urllib3.BaseHTTPResponse:
+        return self.http.request(method, f"{self.url}/api/2.0/{path}", json=body)
 
 
 @contextmanager
