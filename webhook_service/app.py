@@ -11,6 +11,7 @@ from webhook_service import (
     decisions,
     health,
     history,
+    links,
     promotions,
     rollback_webhook,
     services,
@@ -22,6 +23,9 @@ from webhook_service.guard import Guard
 from webhook_service.problems import answer_with_problems
 from webhook_service.recorder import Recorder
 from webhook_service.streams import Streams
+
+PARTS = (webhook, rollback_webhook, promotions, decisions, links, services, history, health)
+"""Every module that has routes."""
 
 
 def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
@@ -37,7 +41,7 @@ def create_app(ledger: Ledger, config: ReceiverConfig) -> FastAPI:
         title="Laurel", version=version("laurel"), lifespan=lifespan, redirect_slashes=False
     )
     app.state.streams = Streams()
-    for part in (webhook, rollback_webhook, promotions, decisions, services, history, health):
+    for part in PARTS:
         app.include_router(part.router)
     app.add_middleware(Guard, allowed_hosts=config.allowed_hosts)
     answer_with_problems(app)

@@ -41,4 +41,4 @@ def _of_ledger(token: IssuedToken, config: ReceiverConfig) -> Caller | Denied:
         return Denied(
             Denial.UNKNOWN, f"The token {token.name} is {state}: `laurel token create` makes one."
         )
-    return Caller(token.name, (token.grant,), f"the token {token.name}")
+    return Caller(token.name, (token.grant,), f"the token {token.name}", token=token.id)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.domain.access import Caller, Denied
 from pipeline.domain.admission import Rules
+from pipeline.domain.approval_link import ApprovalLink
 from pipeline.domain.plan import Plan
 
 
@@ -15,6 +16,30 @@ class Token:
 
     caller: Caller
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """How this Laurel writes the links by which people approve.
+
+    Parameters
+    ----------
+    url
+        Where people reach it.
+    key
+        Reads what links are sealed with; ``None`` while there was never any.
+    made_key
+        The same, made where there is none.
+
+    """
+
+    url: str
+    key: Callable[[], bytes | None]
+    made_key: Callable[[], bytes]
+
+    def address(self, link: ApprovalLink, key: bytes) -> str:
+        """Write a link out."""
+        return f"{self.url.rstrip('/')}/approve/{link.sealed(key)}"
 
 
 def _utc() -> datetime:
@@ -46,6 +71,8 @@ class ReceiverConfig:
         Tells who calls with a token of an OIDC issuer; it may take a while. ``None``: nobody does.
     rules
         How long an approval counts.
+    links
+        How links to approve by are written and read; ``None``: nobody gets one.
     target
         The serving target's word, ``local`` or ``kserve``, shown with each service.
     tolerance
@@ -65,6 +92,7 @@ class ReceiverConfig:
     vouched: Callable[[str], Caller | Denied] | None = None
     rollback_secrets: Callable[[], Sequence[bytes]] = tuple
     rules: Rules = field(default_factory=Rules)
+    links: Links | None = None
     target: str = "local"
     tolerance: timedelta = timedelta(minutes=10)
     now: Callable[[], datetime] = _utc

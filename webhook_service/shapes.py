@@ -64,6 +64,12 @@ class AskApproval(_Asked):
     comment: Reason = ""
 
 
+class AskLink(_Asked):
+    """``POST /promotions/{id}/links``; ``seconds`` is how long it is good for, at most."""
+
+    seconds: Annotated[int, Field(ge=60, le=366 * 86400)] = 86400
+
+
 class AskRollback(_Asked):
     """``POST /services/{name}/rollback``; ``to`` is a digest, a version or ``-N``.
 

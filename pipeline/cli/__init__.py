@@ -19,6 +19,7 @@ verb imports what it needs when it is called, so that ``laurel --help`` is at on
 
 import click
 
+from pipeline.cli.approve import approve
 from pipeline.cli.decide import abort, hold, promote, release, retry, rollback
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
@@ -31,7 +32,7 @@ from pipeline.cli.notify import notify
 from pipeline.cli.plan import plan
 from pipeline.cli.read import list_promotions, status
 from pipeline.cli.run import down, serve, up, worker
-from pipeline.cli.steer import approve, complete, pause, resume
+from pipeline.cli.steer import complete, pause, resume
 from pipeline.cli.tell import migrate, steps
 from pipeline.cli.token import token
 from pipeline.cli.trust import keys, verify

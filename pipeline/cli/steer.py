@@ -1,37 +1,14 @@
-"""A person's word about a promotion that runs: approve, pause, resume, complete. All by HTTP."""
+"""A person's word about a promotion that runs: pause, resume, complete. All by HTTP."""
 
 import click
 
 from pipeline.cli.asked import Asked, shared
-from pipeline.cli.exits import refuse, say
-from pipeline.cli.output import Table, show
-from pipeline.cli.tables import promotions_table, when
+from pipeline.cli.exits import refuse
+from pipeline.cli.output import show
+from pipeline.cli.tables import promotions_table
 from pipeline.domain.evidence import Refused
 
 _reason = click.option("--reason", default="", help="One sentence for those who read the history.")
-
-
-@click.command()
-@click.argument("promotion", metavar="ID")
-@click.option("--image", metavar="sha256:…", help="Only if this is its image; default: any.")
-@click.option("--comment", default="", help="One sentence for those who read the history.")
-@shared
-def approve(asked: Asked, promotion: str, image: str | None, comment: str) -> None:
-    """Agree to the image of a promotion, with an approver's token.
-
-    Who asked for the promotion cannot; twice by one person is once.
-    """
-    body = {"comment": comment} | ({} if image is None else {"image": image})
-    with asked.client() as client:
-        now = client.change("POST", "promotions", promotion, "approve", body=body)
-    if isinstance(now, Refused):
-        refuse(now.reason)
-    rows = [
-        (each["actor"], when(each["at"]), "yes" if each["counts"] else None, each["comment"])
-        for each in now["items"]
-    ]
-    show(now, Table(("approver", "at", "counts", "comment"), rows), as_json=asked.json)
-    say(f"{now['standing']} of {now['needed']} agree to {now['image']}")
 
 
 @click.command()

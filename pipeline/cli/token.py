@@ -12,6 +12,7 @@ import click
 
 from pipeline.cli.asked import Asked, shared
 from pipeline.cli.exits import say
+from pipeline.cli.lifetimes import lifetime_of
 from pipeline.cli.output import Table, print_json, show
 from pipeline.domain.access import Grant, Role, in_order, require_token_name
 from pipeline.errors import InvalidReferenceError
@@ -25,18 +26,11 @@ _ROLES = [role.value for role in Role]
 
 
 def _lifetime(_ctx: click.Context, _parameter: click.Parameter, said: str) -> timedelta | None:
-    from pydantic import TypeAdapter
-
-    from pipeline.settings.fields import Seconds
-
-    if said == _NEVER:
-        return None
-    try:
-        lifetime = timedelta(seconds=TypeAdapter(Seconds).validate_python(said))
-        datetime.now(UTC) + lifetime
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter("write a duration such as 90d or 12h, or never") from error
-    return lifetime
+    return (
+        None
+        if said == _NEVER
+        else lifetime_of(said, "write a duration such as 90d or 12h, or never")
+    )
 
 
 @click.group()

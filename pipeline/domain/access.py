@@ -74,6 +74,8 @@ class Caller:
         Set where their token is good for one change only.
     change
         The change that it is being spent on.
+    token
+        The id of the token, where it is one that Laurel made and can revoke.
 
     """
 
@@ -83,6 +85,7 @@ class Caller:
     trigger: TriggerKind = TriggerKind.API
     once: SingleUse | None = None
     change: Change | None = None
+    token: str | None = None
 
     def may(self, role: Role, service: str | None = None) -> bool:
         """Tell whether they may do this to a service; without one, to any service at all."""

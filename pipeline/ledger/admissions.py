@@ -34,7 +34,7 @@ from pipeline.ledger import schema
 from pipeline.ledger.database import Database
 from pipeline.ledger.promotions import OPEN, controls_of, find_within, steering_of
 from pipeline.ledger.rows import stamp
-from pipeline.ledger.story import ADMITTED, tell_admitted, tell_approved
+from pipeline.ledger.story import ADMITTED, tell_admitted, tell_approved, tell_invited
 
 _table = schema.approvals
 _promotions = schema.promotions
@@ -76,7 +76,7 @@ class Admissions:
         with self._database.write() as connection:
             found = _known(connection, promotion)
             said = _approvals(connection, promotion)
-            if link is not None and _used(connection, link):
+            if link is not None and _by_link(connection, link) is not None:
                 return Refused("This link was used; ask for another one.")
             refusal = _objection(connection, found, actor, image)
             if refusal is not None or found.image is None:
@@ -103,10 +103,30 @@ class Admissions:
         with self._database.read() as connection:
             return _approvals(connection, promotion)
 
-    def used(self, link: str) -> bool:
-        """Tell whether a single-use link was used."""
+    def invite(
+        self, promotion: str, *, actor: str, by: str | None, at: datetime, until: datetime
+    ) -> Digest | Refused:
+        """Record that somebody gets a link to approve by, and return the image that it is for.
+
+        ``by`` made it; ``None`` is who may open the ledger.
+        """
+        with self._database.write() as connection:
+            found = _known(connection, promotion)
+            refusal = _objection(connection, found, actor, None)
+            if refusal is not None or found.image is None:
+                return Refused(refusal or "")
+            tell_invited(connection, found, actor, by=by, at=at, until=until)
+        return found.image.digest
+
+    def objection(self, promotion: str, *, actor: str, image: Digest) -> str | None:
+        """Say why somebody cannot approve this image now; nothing is changed."""
         with self._database.read() as connection:
-            return _used(connection, link)
+            return _objection(connection, _known(connection, promotion), actor, image)
+
+    def used(self, link: str) -> Approval | None:
+        """Find what a single-use link was used for, if it was."""
+        with self._database.read() as connection:
+            return _by_link(connection, link)
 
     def enter(self, promotion: str, entrance: Entrance) -> Admission:
         """Let a promotion into traffic, or say what it waits for.
@@ -131,8 +151,11 @@ def _answer(connection: sa.Connection, promotion: str, asked: Entrance) -> Admis
     ending = [each for each in controls_of(connection, promotion) if each.kind.ends]
     if ending:
         return ending[0]
-    stands = _standing(found, asked.image, _approvals(connection, promotion), asked.rules, asked.at)
-    if _admitted(connection, promotion, asked.image):
+    let_in = _admitted(connection, promotion, asked.image)
+    # After a crash those who stood when it was let in, though their words are too old by now.
+    then = asked.at if let_in is None else let_in
+    stands = _standing(found, asked.image, _approvals(connection, promotion), asked.rules, then)
+    if let_in is not None:
         return Admitted(stands)
     return _awaited(connection, found, asked, len(stands)) or Admitted(stands)
 
@@ -155,7 +178,7 @@ def _awaited(
 
 
 def _let_in(connection: sa.Connection, promotion: str, asked: Entrance, admitted: Admitted) -> None:
-    if _admitted(connection, promotion, asked.image):
+    if _admitted(connection, promotion, asked.image) is not None:
         return
     if asked.place:
         placed = sa.update(_promotions).where(_promotions.c.id == promotion)
@@ -210,7 +233,7 @@ def _objection(
             f"The promotion's image is {known}, not that one: look at it again.",
         ),
         (
-            known is not None and _admitted(connection, found.id, known),
+            known is not None and _admitted(connection, found.id, known) is not None,
             f"{stands_at} and was let in already.",
         ),
         (
@@ -228,30 +251,29 @@ def _standing(
     return standing(said, image=image, requester=requester, now=at, lasts=rules.lasts)
 
 
-def _admitted(connection: sa.Connection, promotion: str, image: Digest) -> bool:
+def _admitted(connection: sa.Connection, promotion: str, image: Digest) -> datetime | None:
+    """Find when an image was let in."""
     events = schema.events
-    query = sa.select(events.c.data).where(
+    query = sa.select(events.c.at, events.c.data).where(
         events.c.promotion == promotion, events.c.kind == ADMITTED
     )
-    return any(data["image"] == image.value for data in connection.execute(query).scalars())
+    fitting = (at for at, data in connection.execute(query) if data["image"] == image.value)
+    return next(map(datetime.fromisoformat, fitting), None)
 
 
 def _approvals(connection: sa.Connection, promotion: str) -> tuple[Approval, ...]:
     query = sa.select(_table).where(_table.c.promotion == promotion).order_by(_table.c.id)
-    return tuple(
-        Approval(
-            row["actor"],
-            Digest(row["image"]),
-            row["comment"],
-            datetime.fromisoformat(row["at"]),
-        )
-        for row in connection.execute(query).mappings()
-    )
+    return tuple(_approval(row) for row in connection.execute(query).mappings())
 
 
-def _used(connection: sa.Connection, link: str) -> bool:
-    query = sa.select(_table.c.id).where(_table.c.link == link)
-    return connection.execute(query).first() is not None
+def _by_link(connection: sa.Connection, link: str) -> Approval | None:
+    row = connection.execute(sa.select(_table).where(_table.c.link == link)).mappings().first()
+    return None if row is None else _approval(row)
+
+
+def _approval(row: sa.RowMapping) -> Approval:
+    at = datetime.fromisoformat(row["at"])
+    return Approval(row["actor"], Digest(row["image"]), row["comment"], at)
 
 
 def _known(connection: sa.Connection, promotion: str) -> Promotion:

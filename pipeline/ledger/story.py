@@ -19,7 +19,7 @@ from pipeline.ledger.rows import promotion_row
 
 ACCEPTED, ENDED, CONTROLLED = "accepted", "ended", "controlled"
 HELD, RELEASED = "held", "released"
-APPROVED, ADMITTED = "approved", "admitted"
+INVITED, APPROVED, ADMITTED = "invited", "approved", "admitted"
 
 _ASKED = ("kind", "sequence", "alias", "trigger", "reason", "target", "retry_of", "rebuild")
 _CAME_OF_IT = ("kind", "sequence", "phase", "reason", "image", "previous_image")
@@ -55,6 +55,21 @@ def tell_controlled(connection: sa.Connection, promotion: Promotion, control: Co
         "reason": control.reason,
     }
     _tell(connection, promotion, control.at, CONTROLLED, data)
+
+
+def tell_invited(
+    connection: sa.Connection,
+    promotion: Promotion,
+    actor: str,
+    *,
+    by: str | None,
+    at: datetime,
+    until: datetime,
+) -> None:
+    """Tell who may approve by a link, until when, and who made it."""
+    image = "" if promotion.image is None else promotion.image.digest.value
+    data = {"actor": actor, "by": by, "image": image, "until": until.isoformat()}
+    _tell(connection, promotion, at, INVITED, data)
 
 
 def tell_approved(

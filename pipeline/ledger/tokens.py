@@ -92,6 +92,11 @@ class Tokens:
         fits = [each for each in found if hmac.compare_digest(each.sha256, _sha256(text))]
         return fits[0] if fits else None
 
+    def get(self, id_: str) -> IssuedToken | None:
+        """Find a token by its public id, whatever has become of it since."""
+        with self._database.read() as connection:
+            return next(iter(_select(connection, _table.c.id == id_)), None)
+
     def revoke(self, name: str, at: datetime) -> IssuedToken:
         """End a token.
 

@@ -1,13 +1,14 @@
 """What promotions wait for before they get traffic: people, freezes, places."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
 from pipeline.domain.admission import Limits
-from pipeline.settings.fields import Seconds, Section
+from pipeline.settings.fields import LocalPath, Seconds, Section
 
 _FIELDS = 5
 
@@ -35,6 +36,9 @@ class ApprovalSettings(Section):
 
     expire: Annotated[Seconds, Field(le=timedelta(days=366).total_seconds())] = 604800.0
     """How long an approval counts; a promotion that lacks one for so long is refused."""
+    secret_file: LocalPath = Path("approvals.secret")
+    """File with the secret that single-use links are sealed with; made with the first link, 0600.
+    Without it no link of before is good any more."""
 
 
 class FreezeSettings(Section):

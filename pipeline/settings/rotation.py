@@ -1,11 +1,32 @@
-"""A secret's file replaced by a new secret, with the old one beside it for as long as it counts."""
+"""Secrets that Laurel makes itself: the first one, and one that replaces another.
+
+A replaced secret stays beside the new one for as long as it counts.
+"""
 
 import os
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import ConfigurationError
 from pipeline.settings.secrets import read_secret, replaced
+
+
+def made_once(path: Path) -> bytes:
+    """Read a secret, and make it first where there is none.
+
+    Of two who make it at the same moment both get the one that came first.
+    """
+    if not path.exists():
+        try:
+            _put(path, secrets.token_urlsafe(32).encode() + b"\n", _unless_there)
+        except OSError as error:
+            why = (
+                f"{path} cannot be made: {error.strerror}; write a secret of 32 random bytes there"
+            )
+            raise ConfigurationError(why) from error
+    return read_secret(path, "`laurel approve ID --link` makes one")
 
 
 def replace_secret(path: Path) -> str:
@@ -26,20 +47,30 @@ def restore_secret(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file whole, its owner's alone: nobody who reads it meanwhile reads half of it."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """Replace a file whole."""
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        _put(path, content, Path.replace)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _put(path: Path, content: bytes, put: Callable[[Path, Path], object]) -> None:
+    """Put a file in its place, its owner's alone; who reads it meanwhile reads no half of it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        put(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _unless_there(draft: Path, path: Path) -> None:
+    with suppress(FileExistsError):
+        path.hardlink_to(draft)
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigurationError:

@@ -38,7 +38,7 @@ from pipeline.wiring.images import (
     own_image_tools,
 )
 from pipeline.wiring.mlflow import build_webhooks, connection, reached, webhook_url
-from pipeline.wiring.people import freezes, rules
+from pipeline.wiring.people import freezes, links, rules
 from pipeline.wiring.serving import build_serving, local_target, target_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ __all__ = [
     "build_world",
     "cache_folder",
     "cache_limit",
+    "links",
     "open_images",
     "open_layout",
     "open_ledger",
@@ -248,6 +249,7 @@ def build_receiver(
         vouched=vouched(settings.auth),
         allowed_hosts=_names(settings.server),
         rules=rules(settings),
+        links=links(settings),
         target=settings.serving.target,
         tolerance=timedelta(seconds=settings.webhook.tolerance),
         wake=wake or (lambda: None),

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from pipeline.domain.promotion import Phase
 from tests.acceptance.conftest import Registered, Start
@@ -14,9 +15,9 @@ from tests.servers.laurel import Laurel
 from tests.servers.unmeasured import unmeasured
 from tests.servers.waiting import until
 
-pytestmark = pytest.mark.xdist_group("mlflow")
+pytestmark = pytest.mark.xdist_group("promotions")
 PAGE = ROOT / "docs/approvals.md"
-TOKEN, APPROVE, READ, PAUSE, RESUME, COMPLETE = commands(PAGE)
+TOKEN, APPROVE, READ, LINK, FOR, PAUSE, RESUME, COMPLETE = commands(PAGE)
 SLOW_CANARY = {"steps": [50], "interval": "60s", "min_samples": 5, "look_every": "50ms"}
 
 
@@ -36,6 +37,10 @@ def typed(laurel: Laurel, command: str) -> str:
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def press(url: str, method: str = "POST") -> int:
+    return urllib3.request(method, url, retries=False).status
 
 
 def waits_for(laurel: Laurel, what: str) -> None:
@@ -69,7 +74,9 @@ def test_people_approve_what_waits_over_a_kill_and_steer_its_canary(
     with up.traffic() as seen:
         model.point(2)
         up.event(2, "waiting")
-        typed(up, APPROVE)
+        mine, graces = (typed(up, command).strip() for command in (LINK, FOR))
+        assert [press(url, "GET") for url in (mine, graces)] == [200, 200]
+        assert [press(mine), press(mine)] == [200, 410]
         up.event(2, "look", percent=50)
         typed(up, PAUSE)
         waits_for(up, "resume")

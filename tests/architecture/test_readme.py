@@ -12,15 +12,7 @@ from pipeline.cli import main
 from pipeline.cli.init import _MLFLOW_ENVIRONMENT
 from pipeline.settings.load import load_settings
 from tests.architecture.commands import PAGES, ROOT, commands, shown
-from webhook_service import (
-    decisions,
-    health,
-    history,
-    promotions,
-    rollback_webhook,
-    services,
-    webhook,
-)
+from webhook_service.app import PARTS
 
 TEXT = "\n".join(page.read_text() for page in PAGES)
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -81,7 +73,7 @@ def test_every_http_call_is_listed_and_no_other() -> None:
     listed = re.findall(r"`(GET|POST|PUT|DELETE) (/[\w/{}]*)`", (ROOT / "docs/http.md").read_text())
     routes = [
         (method, route.path)
-        for module in (decisions, health, history, promotions, rollback_webhook, services, webhook)
+        for module in PARTS
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()

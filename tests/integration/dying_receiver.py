@@ -1,7 +1,8 @@
-"""``laurel`` that is killed, as by ``kill -9``, at ``POINT`` of its first rollback.
+"""``laurel`` that is killed, as by ``kill -9``, at ``POINT`` of its first rollback or approval.
 
-``dying_receiver.py held|accepted|answered|never VERB …``: before the transaction that holds the
-service and accepts the rollback has ended, after it, or once the answer is stored but not sent.
+``dying_receiver.py held|accepted|answered|told|approved|never VERB …``: before the transaction that
+holds the service and accepts the rollback has ended, after it, or once the answer is stored but not
+sent; before the transaction of an approval has ended, or after it.
 """
 
 import os
@@ -11,10 +12,11 @@ from typing import Any
 from unittest.mock import patch
 
 from pipeline import cli
-from pipeline.ledger import answers, rollbacks
+from pipeline.ledger import admissions, answers, rollbacks
 from pipeline.ledger.promotions import accept_within
+from pipeline.ledger.story import tell_approved
 
-_give = answers.Answers.give
+_give, _approve = answers.Answers.give, admissions.Admissions.approve
 
 
 def main(point: str, *arguments: str) -> None:
@@ -32,8 +34,19 @@ def main(point: str, *arguments: str) -> None:
         _give(*args)
         die_at("answered")
 
+    def tell(*args: Any) -> None:  # noqa: ANN401 - as above
+        tell_approved(*args)
+        die_at("told")
+
+    def approve(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        approved = _approve(*args, **kwargs)
+        die_at("approved")
+        return approved
+
     with (
         patch.object(rollbacks, accept_within.__name__, accept),
+        patch.object(admissions, tell_approved.__name__, tell),
+        patch.object(admissions.Admissions, "approve", approve),
         patch.object(answers.Answers, "give", give),
     ):
         sys.argv[1:] = arguments

@@ -174,14 +174,30 @@ def test_who_needs_no_approval_is_told_so(ledger: Ledger) -> None:
 
 def test_a_link_works_once(ledger: Ledger) -> None:
     promotion = accepted(ledger, 1, approvals=2)
-    assert not ledger.admissions.used("nonce")
-    assert isinstance(approve(ledger, promotion, "ada", "nonce"), Approval)
-    assert ledger.admissions.used("nonce")
+    assert ledger.admissions.used("nonce") is None
+    agreed = approve(ledger, promotion, "ada", "nonce")
+    assert isinstance(agreed, Approval)
+    assert ledger.admissions.used("nonce") == agreed
     assert approve(ledger, promotion, "bob", "nonce") == Refused(
         "This link was used; ask for another one."
     )
     event = ledger.events.of(promotion.id, kind="approved")[0].data
     assert (event["actor"], event["by"]) == ("ada", "link")
+
+
+def test_an_invitation_is_recorded_and_only_who_could_approve_gets_one(ledger: Ledger) -> None:
+    promotion = accepted(ledger, 1, approvals=1)
+    day = {"at": START, "until": START + timedelta(days=1)}
+    assert ledger.admissions.invite(promotion.id, actor="ada", by=None, **day) == IMAGE.digest
+    refused = ledger.admissions.invite(promotion.id, actor="eve", by="eve", **day)
+    assert isinstance(refused, Refused)
+    assert refused.reason.startswith("eve asked for the promotion")
+    told = [event.data for event in ledger.events.of(promotion.id, kind="invited")]
+    assert [(each["actor"], each["by"], each["image"]) for each in told] == [
+        ("ada", None, IMAGE.digest.value)
+    ]
+    assert ledger.admissions.objection(promotion.id, actor="ada", image=IMAGE.digest) is None
+    assert ledger.admissions.approvals(promotion.id) == ()
 
 
 def test_a_freeze_and_a_pause_keep_out(ledger: Ledger) -> None:
