@@ -205,6 +205,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             promotion.sequence,
             promotion.kind,
             history=run.record.history_so_far(),
+            approved_by=tuple(each.actor for each in admitted.approvals),
         ),
         knows=run.record.history_was_at,
         registry=tools.images,

@@ -50,6 +50,7 @@ class ServedJson(BaseModel):
     why: str
     actor: str | None
     trigger: str | None
+    approved_by: list[str]
     evidence: dict[str, str]
 
 

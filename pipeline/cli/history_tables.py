@@ -23,9 +23,14 @@ def _served_row(each: _Json) -> tuple[object, ...]:
         each["model"],
         ImageRef.parse(each["image"]).digest.short,
         each["why"],
-        each["actor"],
+        _on_whose_word(each),
         each["promotion"],
     )
+
+
+def _on_whose_word(each: _Json) -> str | None:
+    approved = ", ".join(each["approved_by"])
+    return f"{each['actor']}; approved by {approved}" if approved else each["actor"]
 
 
 def moment_table(found: _Json) -> Table:
@@ -40,6 +45,7 @@ def moment_table(found: _Json) -> Table:
             ("until", when(each["until"])),
             ("why", each["why"]),
             ("by", each["actor"] and f"{each['actor']} ({each['trigger']})"),
+            *([("approved by", ", ".join(each["approved_by"]))] if each["approved_by"] else []),
             ("promotion", each["promotion"]),
             *((name.replace("_", " "), said) for name, said in each["evidence"].items()),
         ]

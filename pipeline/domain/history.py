@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.domain.chain import Entry
 
-FATEFUL = ("accepted", "ended", "held", "released")
+FATEFUL = ("accepted", "admitted", "ended", "held", "released")
 STEP_ENDED = "step_ended"
 FATEFUL_STEPS = ("verify", "observe", "attest_deployment", "complete")
 """The entries that tell what served: of these kinds, and the ends of these steps."""
@@ -22,8 +22,8 @@ class Served:
 
     ``since`` is ``None`` where it served before anything was recorded, ``until`` where it still
     does. ``promotion`` is what put it there, on ``actor``'s word; ``None`` where somebody else did,
-    and the target told. ``evidence`` are digests: of what the image was made of, the key, and the
-    signed deployment statement.
+    and the target told. ``approved_by`` are those on whose word it was let in. ``evidence`` are
+    digests: of what the image was made of, the key, and the signed deployment statement.
     """
 
     image: str
@@ -35,6 +35,7 @@ class Served:
     why: str
     actor: str | None
     trigger: str | None
+    approved_by: tuple[str, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, moment: datetime) -> bool:
@@ -65,17 +66,21 @@ class HeldThen:
 def served(entries: Iterable[Entry]) -> tuple[Served, ...]:
     """List what served, oldest first, from the :data:`FATEFUL` entries."""
     accepted: dict[str, dict[str, Any]] = {}
+    agreed: dict[str, tuple[str, ...]] = {}
     steps: dict[str, dict[str, Entry]] = {}
     path: list[Served] = []
     for entry in entries:
         promotion = entry.promotion or ""
         if entry.kind == "accepted":
             accepted[promotion] = entry.data
+        elif entry.kind == "admitted":
+            agreed[promotion] = tuple(entry.data["approved_by"])
         elif entry.kind == STEP_ENDED and entry.data.get("phase") == "succeeded":
             steps.setdefault(promotion, {})[str(entry.data.get("name"))] = entry
         elif entry.kind == "ended" and entry.data["image"] and entry.data["phase"] == "succeeded":
             done = steps.pop(promotion, {})
             arrived = _served(entry, accepted.get(promotion, {}), done)
+            arrived = replace(arrived, approved_by=agreed.get(promotion, ()))
             _arrive(path, arrived, _told(entry, done, path))
     return tuple(path)
 

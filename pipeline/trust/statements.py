@@ -54,7 +54,8 @@ class Deployment:
     A serving target compares ``sequence`` with the highest it has seen, so that an old signed
     image cannot be passed off as the current one (interfaces §8.18). ``environment`` is left out
     where Laurel serves only one. ``history`` is the head of the service's history at that moment:
-    whoever rewrites or cuts off what came before it must also forge this statement.
+    whoever rewrites or cuts off what came before it must also forge this statement. ``approved_by``
+    are the people on whose word it was let into traffic, where some had to agree.
     """
 
     service: str
@@ -62,6 +63,7 @@ class Deployment:
     kind: Kind
     environment: str | None = None
     history: Head | None = None
+    approved_by: tuple[str, ...] = ()
 
     def statement(self, image: Digest) -> Statement:
         """Say it about ``image``."""
@@ -75,6 +77,8 @@ class Deployment:
             predicate["environment"] = self.environment
         if self.history is not None:
             predicate["history"] = {"number": self.history.number, "hash": self.history.hash}
+        if self.approved_by:
+            predicate["approvedBy"] = list(self.approved_by)
         return Statement(image, DEPLOYMENT, predicate)
 
 
@@ -102,7 +106,14 @@ def read_deployment(statement: Statement) -> Deployment | Refused:
     if read.digest != statement.subject.value:
         return Refused("it states the deployment of another image than it is about")
     history = None if read.history is None else Head(read.history.number, read.history.hash)
-    return Deployment(read.service, read.sequence, Kind(read.kind), read.environment, history)
+    return Deployment(
+        read.service,
+        read.sequence,
+        Kind(read.kind),
+        read.environment,
+        history,
+        tuple(read.approved_by),
+    )
 
 
 class _Head(Exact):
@@ -117,6 +128,7 @@ class _Deployment(Exact):
     kind: Literal["promotion", "rollback"]
     environment: str | None = None
     history: _Head | None = None
+    approved_by: list[str] = Field(default_factory=list)
 
 
 class _Subject(Exact):

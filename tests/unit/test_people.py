@@ -9,8 +9,10 @@ import pytest
 
 from pipeline.domain.admission import Approval, Frozen, Limits, Rules
 from pipeline.domain.evidence import Refused
+from pipeline.domain.history import served
 from pipeline.domain.promotion import ControlKind, Phase
 from pipeline.domain.references import Digest
+from pipeline.trust.deployments import stated_deployments
 from tests.fakes.metrics import Behaviour
 from tests.unit.promotion_scene import PLAN, SERVICE, Scene, scene
 
@@ -265,6 +267,12 @@ def test_once_let_in_a_restart_asks_nobody_again_though_words_have_aged(serving:
     serving.freezes.window = Frozen(serving.clock.now() + timedelta(minutes=2), "quiet")
     assert serving.run(promotion).phase is Phase.SUCCEEDED
     assert kinds(serving) == ["waiting", "approved", "approved", "admitted"]
+    image, tools = serving.promotions[-1].image, serving.tools
+    assert image is not None
+    stated = stated_deployments(image, SERVICE, registry=tools.images, policy=tools.policy)
+    assert [each.deployment.approved_by for each in stated] == [("ada", "bob")]
+    path = served(serving.ledger.history.fate(SERVICE))
+    assert [each.approved_by for each in path] == [(), ("ada", "bob")]
 
 
 def test_the_history_of_people_is_one_chain(serving: Scene) -> None:

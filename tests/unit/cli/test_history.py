@@ -126,6 +126,18 @@ def test_a_moment_shows_what_served_why_and_on_whose_word(served: Served) -> Non
     assert [line[0] for line in shown].count("until") == 1
 
 
+def test_who_agreed_stands_beside_who_asked(served: Served) -> None:
+    running = served.promoted(1, FIRST, Phase.RUNNING)
+    let_in = {"image": FIRST.digest.value, "approved_by": ["ada", "grace"]}
+    served.ledger.events.append(running.id, NOW, "admitted", let_in)
+    served.ledger.promotions.change(running.id, phase=Phase.SUCCEEDED, ended_at=NOW)
+    assert "mlflow:champion; approved by ada, grace" in laurel("history", "fraud").stdout
+    shown = words(laurel("history", "fraud", "--at", TIME).stdout)
+    assert ["approved", "by", "ada,", "grace"] in shown
+    (found,) = answer("history", "fraud")["served"]
+    assert found["approved_by"] == ["ada", "grace"]
+
+
 def test_a_moment_before_everything_served_nothing(served: Served) -> None:
     served.promoted(1, FIRST)
     assert ["serves", "-"] in words(laurel("history", "fraud", "--at", "2020-01-01").stdout)

@@ -77,6 +77,16 @@ def test_what_serves_is_told_with_when_why_and_on_whose_word() -> None:
     assert served_at(path, minute(99)) == third
 
 
+def test_who_agreed_is_told_with_what_they_let_in() -> None:
+    told = Told()
+    told.accepted("p-1")
+    told("admitted", "p-1", image="sha256:1", approved_by=["ada", "bob"])
+    told.ended("p-1", ONE, None)
+    told.accepted("r-2", trigger={"kind": "rollback", "actor": "ada"})
+    told.ended("r-2", TWO, ONE, kind="rollback")
+    assert [each.approved_by for each in served(told.entries)] == [("ada", "bob"), ()]
+
+
 def test_what_changed_no_traffic_is_not_told() -> None:
     told = Told()
     told.accepted("p-1", alias=None)

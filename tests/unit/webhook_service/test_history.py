@@ -64,6 +64,7 @@ def test_a_history_tells_what_served_the_latest_first(client: Client, ledger: Le
         "why": "@champion named fraud-scorer/2",
         "actor": "mlflow:champion",
         "trigger": "webhook",
+        "approved_by": [],
         "evidence": {"key_id": "k"},
     }
     assert found["head"] == {"number": 6, "hash": found["items"][-1]["hash"]}
