@@ -101,9 +101,18 @@ def _steer(
     reason = asked.reason if asked else ""
     control = Control(kind, caller.actor, reason, receiver.config.now())
     answer = receiver.ledger.steerings.add(found.id, control)
+    if isinstance(answer, Refused) and decided(found, kind, receiver, caller):
+        answer = found
     if isinstance(answer, Refused):
         raise HTTPException(409, answer.reason)
     return promotion_json(answer, receiver.ledger.events.of(found.id))
+
+
+def decided(found: Promotion, kind: ControlKind, receiver: Receiver, caller: Caller) -> bool:
+    """Tell whether a change that is asked for again was made, though its answer was lost."""
+    if caller.change is None:
+        return False
+    return receiver.ledger.controls.made(found.id, kind, caller.actor, caller.change.at)
 
 
 def _approvals(found: Promotion, receiver: Receiver) -> ApprovalsJson:

@@ -28,6 +28,7 @@ from webhook_service.access import (
     reader,
     require,
 )
+from webhook_service.decisions import decided
 from webhook_service.repeats import Repeatable
 from webhook_service.shapes import (
     AskPromotion,
@@ -139,10 +140,12 @@ def abort(
 ) -> PromotionJson:
     """Have a promotion end at its next step boundary, traffic back on stable first."""
     found = _known(receiver.ledger, promotion)
-    if found.phase.ended:
+    if found.phase.ended and not decided(found, ControlKind.ABORT, receiver, caller):
         raise HTTPException(
             409, f"The promotion has ended {found.phase}: nothing is to be stopped."
         )
+    if found.phase.ended:
+        return _shown(found, receiver.ledger)
     reason = (asked.reason if asked else "") or f"aborted by {caller.actor}"
     control = Control(ControlKind.ABORT, caller.actor, reason, receiver.config.now())
     receiver.ledger.controls.add(promotion, control)

@@ -1,6 +1,8 @@
 """``/services``: what serves, and a person's decisions about it: rollback, hold, release."""
 
-from fastapi import APIRouter, Depends, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
 
 from pipeline.domain.access import Role
 from pipeline.domain.plan import Plan
@@ -16,7 +18,14 @@ from webhook_service.access import (
 )
 from webhook_service.repeats import Repeatable
 from webhook_service.rollbacks import WantedBack, known, roll_back
-from webhook_service.shapes import AskReason, AskRollback, PromotionJson, ServiceJson, ServicesJson
+from webhook_service.shapes import (
+    AskReason,
+    AskRollback,
+    PromotionJson,
+    Reason,
+    ServiceJson,
+    ServicesJson,
+)
 from webhook_service.views import promotion_json, service_json
 
 router = APIRouter(prefix="/services", tags=["services"], route_class=Repeatable)
@@ -75,10 +84,15 @@ def hold(name: str, asked: AskReason, receiver: ReceiverParts, caller: Operator)
 
 
 @router.delete("/{name}/hold")
-def release(name: str, receiver: ReceiverParts, caller: Operator) -> ServiceJson:
+def release(
+    name: str,
+    receiver: ReceiverParts,
+    caller: Operator,
+    reason: Annotated[Reason, Query(description="one sentence for the history")] = "",
+) -> ServiceJson:
     """Let automation act on a service again; none held is fine."""
-    plan = known(name, receiver)
-    receiver.ledger.holds.release(name, actor=caller.actor, at=receiver.config.now())
+    plan, now = known(name, receiver), receiver.config.now()
+    receiver.ledger.holds.release(name, actor=caller.actor, at=now, reason=reason)
     receiver.config.wake()
     return _shown(plan, receiver)
 

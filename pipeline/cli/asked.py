@@ -45,19 +45,22 @@ class Asked:
             Where neither options, environment nor laurel.yaml tell them.
 
         """
+        from pipeline.cli.again import Again
         from pipeline.cli.client import Client
+        from pipeline.cli.exits import say
         from pipeline.cli.job_token import job_token
         from pipeline.cli.token_file import read_token_for
 
-        server, token = self.server, os.environ.get("LAUREL_TOKEN")
+        server, token, again = self.server, os.environ.get("LAUREL_TOKEN"), Again(say)
         if server and token:
-            return Client(server, token)
+            return Client(server, token, again)
         if server and (job := job_token(os.environ, server)):
-            return Client(server, job)
+            return Client(server, job, again)
         settings = self.settings()
         at = settings.server
         server = server or url_of(at.host, at.port)
-        return Client(server, token or read_token_for(server, at.token_file, at.host))
+        token = token or read_token_for(server, at.token_file, at.host)
+        return Client(server, token, again)
 
 
 def shared(verb: Callable[Concatenate[Asked, P], R]) -> Callable[P, R]:

@@ -1,6 +1,7 @@
 """Laurel's HTTP API, from the caller's side; a "no" is a value, everything else an error."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from pipeline.cli.again import LATER, Again
 from pipeline.domain.evidence import Refused
 from pipeline.errors import (
     ConfigurationError,
@@ -26,6 +28,10 @@ _NOBODY_THERE = (
 _PIECE = 1 << 16
 _ATTEMPTED = "ask the server"
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+class _NobodyError(ConfigurationError):
+    """Nobody answers at all: what was asked for was not heard."""
 
 
 class Tokens(Protocol):
@@ -47,6 +53,8 @@ class Client:
         ``http://host:port``, as `laurel up` printed it.
     token
         A bearer token, or what lends some; sent to this server alone, redirects are not followed.
+    again
+        How it waits before it asks for a change again; default: not at all.
 
     Raises
     ------
@@ -55,8 +63,9 @@ class Client:
 
     """
 
-    def __init__(self, server: str, token: str | Tokens) -> None:
+    def __init__(self, server: str, token: str | Tokens, again: Again | None = None) -> None:
         self.server = _address(server)
+        self._again = again or Again(lambda _why: None, waits=())
         self._tokens = token
         self._headers = {
             "Accept": "application/json",
@@ -91,7 +100,7 @@ class Client:
             Where the server cannot answer now.
 
         """
-        answer = self._call("GET", path, query={k: v for k, v in query.items() if v is not None})
+        answer = self._answer(self._request("GET", self._url(path, query), self._headers))
         if isinstance(answer, Refused):
             raise UnavailableError(_ATTEMPTED, self.server, answer.reason)
         return answer
@@ -102,7 +111,7 @@ class Client:
         It is whole when the pieces end: what broke off raises, as does all else that :meth:`read`
         raises at.
         """
-        url = self._url(path, {k: v for k, v in query.items() if v is not None})
+        url = self._url(path, query)
         headers = self._headers | {"Accept": accept}
         with closing(self._request("GET", url, headers, preload_content=False)) as response:
             if response.status != HTTPStatus.OK:
@@ -114,24 +123,36 @@ class Client:
             except urllib3.exceptions.HTTPError as error:
                 raise self._broke_off(error) from error
 
-    def change(self, method: str, *path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON or Refused
-        """Change something; :class:`Refused` where it cannot be (409). Raises as :meth:`read`."""
-        return self._call(method, path, body=body)
+    def change(self, method: str, *path: str, body: object = None, **query: object) -> Any:  # noqa: ANN401 - JSON or Refused
+        """Change something, once; :class:`Refused` where it cannot be (409).
 
-    def _call(
-        self,
-        method: str,
-        path: tuple[str, ...],
-        *,
-        query: dict[str, object] | None = None,
-        body: object = None,
-    ) -> Any:  # noqa: ANN401 - JSON or Refused
-        content = None if body is None else json.dumps(body)
-        return self._answer(self._request(method, self._url(path, query), self._headers, content))
+        Where the answer is lost, or there is none now, it is asked for again under the same key,
+        so that the server does it once. Raises as :meth:`read`.
+        """
+        url, content = self._url(path, query), None if body is None else json.dumps(body)
+        headers = self._headers | {"Idempotency-Key": str(uuid.uuid4())}
+        asked_before = False
+        for wait in self._again.waits:
+            try:
+                response = self._request(method, url, headers, content)
+            except _NobodyError:
+                if not asked_before:
+                    raise
+                self._again.after(wait, f"nobody answers at {self.server} now")
+            except UnavailableError as error:
+                self._again.after(wait, error.hint)
+            else:
+                if response.status not in LATER:
+                    return self._answer(response)
+                why = f"{self.server} answers {response.status}"
+                self._again.after(wait, why, response.headers)
+            asked_before = True
+        return self._answer(self._request(method, url, headers, content))
 
-    def _url(self, path: tuple[str, ...], query: dict[str, object] | None) -> str:
+    def _url(self, path: tuple[str, ...], query: dict[str, object]) -> str:
         url = "/".join([self.server, *(quote(part, safe="") for part in path)])
-        return f"{url}?{urlencode(query)}" if query else url
+        said = {name: value for name, value in query.items() if value is not None}
+        return f"{url}?{urlencode(said)}" if said else url
 
     def _request(
         self,
@@ -148,7 +169,7 @@ class Client:
                 method, url, headers=headers, body=body, preload_content=preload_content
             )
         except _NOBODY_THERE as error:
-            raise ConfigurationError(
+            raise _NobodyError(
                 f"nobody answers at {self.server}: start `laurel up`, or name the server by"
                 " --server or LAUREL_SERVER"
             ) from error

@@ -134,14 +134,15 @@ def hold(asked: Asked, service: str, reason: str) -> None:
 
 @click.command()
 @click.argument("service")
+@_reason
 @shared
-def release(asked: Asked, service: str) -> None:
+def release(asked: Asked, service: str, reason: str) -> None:
     """Let automation act on a service again.
 
     Its alias is compared anew with what was last attempted.
     """
     with asked.client() as client:
-        answer = client.change("DELETE", "services", service, "hold")
+        answer = client.change("DELETE", "services", service, "hold", reason=reason or None)
     now = _granted(answer)
     show(now, service_table(now), as_json=asked.json)
 

@@ -184,6 +184,14 @@ class Controls:
                 (each for each in controls_of(connection, promotion) if each.kind.ends), None
             )
 
+    def made(self, promotion: str, kind: ControlKind, actor: str, since: datetime) -> bool:
+        """Tell whether somebody decided this at that time or later."""
+        with self._database.read() as connection:
+            return any(
+                (each.kind, each.actor) == (kind, actor) and each.at >= since
+                for each in controls_of(connection, promotion)
+            )
+
     def steering(self, promotion: str) -> Steering:
         """Read how people steer a promotion now."""
         with self._database.read() as connection:

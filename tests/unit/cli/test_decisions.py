@@ -118,8 +118,11 @@ def test_a_retry_says_what_it_retries(served: Served) -> None:
 def test_a_service_is_held_and_released(served: Served) -> None:
     assert answer("hold", "fraud", "--reason", "audit")["hold"]["reason"] == "audit"
     assert served.ledger.holds.get("fraud") is not None
-    assert answer("release", "fraud")["hold"] is None
+    assert answer("release", "fraud", "--reason", "it is over & done")["hold"] is None
     assert served.ledger.holds.get("fraud") is None
+    assert answer("release", "fraud", "--reason", "none is held")["hold"] is None
+    released = [e.data for e in served.ledger.history.entries("fraud") if e.kind == "released"]
+    assert released == [{"actor": "operator", "reason": "it is over & done"}]
 
 
 def test_holding_a_service_that_is_not_there_says_so(served: Served) -> None:

@@ -519,6 +519,15 @@ def test_a_hold_is_set_and_released_by_name(client: Client, ledger: Ledger, worl
     assert ledger.holds.get("fraud") is None
 
 
+def test_a_release_says_why_in_the_history(client: Client, ledger: Ledger) -> None:
+    ledger.holds.set("fraud", Hold("ada", "on call", NOW, None))
+    path = "/services/fraud/hold?reason="
+    assert client.call("DELETE", path + "x" * 1001, token=ADA).status == 422
+    assert client.call("DELETE", path + "the%20audit%20is%20over", token=ADA).status == 200
+    *_, released = ledger.history.entries("fraud")
+    assert released.data == {"actor": "ada", "reason": "the audit is over"}
+
+
 # rollback
 
 
