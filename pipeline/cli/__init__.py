@@ -33,7 +33,7 @@ from pipeline.cli.plan import plan
 from pipeline.cli.read import list_promotions, status
 from pipeline.cli.run import down, serve, up, worker
 from pipeline.cli.steer import complete, pause, resume
-from pipeline.cli.tell import migrate, steps
+from pipeline.cli.tell import migrate, schema, steps
 from pipeline.cli.token import token
 from pipeline.cli.trust import keys, verify
 from pipeline.cli.watch import watch
@@ -58,6 +58,6 @@ for _verb in (
     *(approve, pause, resume, complete),
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
-    *(doctor, verify, keys, token, webhook, notify, steps, migrate),
+    *(doctor, verify, keys, token, webhook, notify, steps, schema, migrate),
 ):
     main.add_command(_verb)

@@ -1,4 +1,4 @@
-"""What Laurel does and on which schema its ledger is: steps, migrate."""
+"""What Laurel does, reads and stands on: steps, schema, migrate."""
 
 from contextlib import closing
 
@@ -16,6 +16,16 @@ def steps(asked: Asked) -> None:
 
     result = [{"step": name, "does": does} for name, does in STEPS]
     show(result, Table(("step", "does"), STEPS), as_json=asked.json)
+
+
+@click.command()
+@shared
+def schema(asked: Asked) -> None:
+    """Print the JSON Schema of laurel.yaml, for editors."""
+    from pipeline.settings.schema import settings_schema
+
+    del asked  # JSON it is in any case, and no settings are needed
+    print_json(settings_schema())
 
 
 @click.command()

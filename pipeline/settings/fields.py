@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)\Z")
-
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMGT]i?B|B|)\Z")
+DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)"
+SIZE = r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMGT]i?B|B|)"
+"""What is read as a duration and as a size."""
 _POWERS = {"": 1, "B": 1} | {
     f"{letter}{i}B": base**power
     for power, letter in enumerate("KMGT", start=1)
@@ -23,7 +23,7 @@ def duration(text: object) -> object:
     """Read ``500ms``, ``30s``, ``10m``, ``24h`` or ``7d`` as seconds; numbers are seconds."""
     if not isinstance(text, str):
         return text
-    match = _DURATION.match(text)
+    match = re.fullmatch(DURATION, text)
     if match is None:
         raise ValueError(f"{text!r} is no duration: write 500ms, 30s, 10m, 24h or 7d")
     return float(match[1]) * _UNITS[match[2]]
@@ -43,7 +43,7 @@ def size(text: object) -> object:
     """Read ``500MB``, ``50GB`` or ``1TB``, and ``KiB`` to ``TiB``, as bytes; numbers are bytes."""
     if not isinstance(text, str):
         return text
-    match = _SIZE.match(text)
+    match = re.fullmatch(SIZE, text)
     if match is None:
         raise ValueError(f"{text!r} is no size: write 500MB, 50GB, 1TB or 50GiB")
     return int(float(match[1]) * _POWERS[match[2]])

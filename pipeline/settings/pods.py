@@ -20,7 +20,7 @@ _SHORTEST_WARM, _LONGEST_WARM = 60, 3600  # Knative's own, and the most that it 
 _LEAST_MEMORY = 1 << 20
 
 
-def _written(amount: object) -> object:
+def written(amount: object) -> object:
     """Take a plain number, as YAML reads ``cpu: 1`` and ``cpu: 0.5``."""
     number = isinstance(amount, int | float) and not isinstance(amount, bool)
     return str(amount) if number else amount
@@ -31,7 +31,7 @@ def _amount(text: str) -> str:
     return text
 
 
-Quantity = Annotated[str, BeforeValidator(_written), AfterValidator(_amount)]
+Quantity = Annotated[str, BeforeValidator(written), AfterValidator(_amount)]
 """An amount as Kubernetes writes it."""
 ObjectName = Annotated[str, AfterValidator(require_object_name)]
 """The name of a secret or a service account."""

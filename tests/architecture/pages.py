@@ -25,6 +25,16 @@ Relative paths start at the file's folder. Any key of a section may be set by
 `LAUREL_SECTION__KEY`; secrets only so, or in files named by `*_file`. `laurel init` writes a first
 file. This page is written by `make docs`.
 
+In an editor that knows JSON Schema for YAML, keys complete themselves, say what they are for, and
+are marked where they are wrong. Write the schema once, and name it in laurel.yaml's first line:
+
+```sh
+laurel schema > laurel.schema.json
+sed -i '1i # yaml-language-server: $schema=laurel.schema.json' laurel.yaml
+```
+
+Laurel itself checks more: names, addresses, and what must go together.
+
 | key | default | what it is for |
 | --- | --- | --- |
 {rows}

@@ -82,7 +82,7 @@ def test_the_verbs_are_listed_in_the_order_of_a_first_day() -> None:
         *("plan", "list", "watch", "history"),
         *("approve", "pause", "resume", "complete", "abort", "retry", "hold", "release"),
         *("build", "inspect", "copy", "gc"),
-        *("doctor", "verify", "keys", "token", "webhook", "notify", "steps", "migrate"),
+        *("doctor", "verify", "keys", "token", "webhook", "notify", "steps", "schema", "migrate"),
     }
 
 
