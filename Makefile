@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 CLUSTER := $(BIN)/python -m tests.cluster
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --universal --python-version 3.11
 # the domain, the verifier, who may call and webhook authentication: every branch is tested
-CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/pipeline/access/*,*/pipeline/ledger/tokens.py,*/webhook_service/access.py,*/webhook_service/bearers.py,*/webhook_service/delivery.py'
+CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/pipeline/access/*,*/pipeline/ledger/tokens.py,*/webhook_service/access.py,*/webhook_service/bearers.py,*/webhook_service/links.py,*/webhook_service/delivery.py'
 
 .PHONY: help dev fmt lint types imports test quick check matrix docs bench demo image lock clean
 .PHONY: cluster-smoke cluster-test cluster-up cluster-down bench-cluster
