@@ -5,17 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.domain.admission import Admission, Frozen, Rules
+from pipeline.domain.aliases import NOTHING
 from pipeline.domain.chain import Head
 from pipeline.domain.evidence import ResolvedModel, VerifiedImage
 from pipeline.domain.plan import OnReturn
-from pipeline.domain.promotion import Control, Promotion, Steering, TriggerKind, Waiting
+from pipeline.domain.promotion import Control, Promotion, Steering, Waiting
 from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.domain.rollback import may_return
 from pipeline.domain.serving import Hold, ServiceState
 from pipeline.ledger import Entrance, Ledger
 from pipeline.ports import Clock
-
-_BY_MACHINE = {TriggerKind.WEBHOOK, TriggerKind.RECONCILER, TriggerKind.ROLLBACK}
 
 
 class Record:
@@ -70,14 +69,14 @@ class Record:
     def by_hand(self) -> bool:
         """Tell whether a person named this version, or an alias that the service does not watch."""
         wanted = self.promotion
-        return wanted.alias != wanted.plan.alias and wanted.trigger.kind not in _BY_MACHINE
+        return wanted.alias != wanted.plan.alias and not wanted.trigger.kind.automatic
 
     def hold_unless(self, named: int | None, model: ModelVersion) -> None:
         """Hold the service where the alias names another version than a person promoted."""
         wanted = self.promotion
         if named != model.version:
             reason = f"{model} was promoted by hand"
-            hold = Hold(wanted.trigger.actor, reason, self._clock.now(), named)
+            hold = Hold(wanted.trigger.actor, reason, self._clock.now(), named or NOTHING)
             self._ledger.holds.set(wanted.service, hold)
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
@@ -103,6 +102,12 @@ class Record:
     def steering(self) -> Steering:
         """Read how people steer this promotion now."""
         return self._ledger.controls.steering(self.promotion.id)
+
+    def held(self) -> Hold | None:
+        """Read the hold that keeps this promotion from more traffic; a person's own goes on."""
+        if not self.promotion.trigger.kind.automatic:
+            return None
+        return self._ledger.holds.get(self.promotion.service)
 
     def enter(
         self, image: Digest, *, rules: Rules, place: bool, frozen: Frozen | None

@@ -1,4 +1,4 @@
-"""What a promotion waits for before traffic: people who agree, an end of a freeze, a place.
+"""What a promotion waits for before traffic: people who agree, an end of a freeze or hold, a place.
 
 Values and rules only; who asks again and again is ``pipeline.steps.admit``, who remembers is the
 ledger.
@@ -13,6 +13,7 @@ from pipeline.domain.promotion import Control
 from pipeline.domain.references import Digest
 
 APPROVAL, FREEZE, CANARIES, RESUME = "approval", "freeze", "canaries", "resume"
+RELEASE = "release"
 """What is waited for, as everybody reads it."""
 LASTS = timedelta(days=7)
 """How long an approval counts, and is waited for, where the settings do not say."""

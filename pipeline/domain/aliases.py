@@ -3,7 +3,7 @@
 The reconciler reads the world, asks :func:`decide`, and carries the answer out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pipeline.domain.delivery import AliasAction, AliasDelivery, Outcome
@@ -12,6 +12,8 @@ from pipeline.domain.serving import Hold
 
 _UNREAD = 0
 """The version of a request by alias until its promotion has read it."""
+NOTHING = 0
+"""What a hold remembers where the alias named no version when it was set."""
 FROM_ALIAS_PATIENCE = timedelta(seconds=30)
 """How long a missing ``from_alias`` is waited for: MLflow's page sends both changes at once."""
 
@@ -108,17 +110,19 @@ def ends(hold: Hold | None, version: int | None) -> bool:
 
 
 def _gone(seen: Reading, alias: str) -> Decision:
-    running = seen.attempted
-    if running is None or running.phase.ended or running.alias != alias:
-        return Settle(Outcome.NOTHING_NEW)
-    if seen.gone_since is None or seen.now - seen.gone_since < seen.poll:
-        return Wait()
-    return Withdraw(running, f"@{alias} was removed from {running.model.name}")
+    running, hold = seen.attempted, seen.hold
+    gone = seen.gone_since is not None and seen.now - seen.gone_since >= seen.poll
+    if running is not None and not running.phase.ended and running.alias == alias:
+        removed = f"@{alias} was removed from {running.model.name}"
+        return Withdraw(running, removed) if gone else Wait()
+    if gone and hold is not None and hold.alias_version is None:
+        return Remember(replace(hold, alias_version=NOTHING))
+    return Settle(Outcome.NOTHING_NEW)
 
 
 def _held(seen: Reading, hold: Hold, version: int, alias: str, from_alias: str | None) -> Decision:
     if hold.alias_version is None:
-        return Remember(Hold(hold.actor, hold.reason, hold.at, version))
+        return Remember(replace(hold, alias_version=version))
     if hold.alias_version == version:
         return Settle(Outcome.HELD)
     return _compare(seen, version, alias, from_alias)

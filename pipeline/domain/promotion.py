@@ -42,6 +42,11 @@ class TriggerKind(StrEnum):
     GITHUB = "github"
     ROLLBACK = "rollback"
 
+    @property
+    def automatic(self) -> bool:
+        """Whether no person asked for this version by name: an alias did."""
+        return self in {TriggerKind.WEBHOOK, TriggerKind.RECONCILER}
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:

@@ -29,7 +29,11 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Automation may not change this service until the alias names another version (§8.10)."""
+    """Automation may not change this service until the alias names another version (§8.10).
+
+    ``alias_version`` is what it named when the hold was set: ``None`` till that was read, 0 where
+    it named nothing.
+    """
 
     actor: str
     reason: str

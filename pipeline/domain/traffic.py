@@ -46,7 +46,7 @@ class Gate:
     Parameters
     ----------
     closed
-        What keeps it where it is, a freeze or a pause, if anything does.
+        What keeps it where it is, a freeze, a pause or a hold, if anything does.
     until
         When that ends by itself, if it does.
     completed

@@ -14,6 +14,7 @@ from pipeline.domain.admission import (
     APPROVAL,
     CANARIES,
     FREEZE,
+    RELEASE,
     RESUME,
     Admission,
     Admitted,
@@ -34,6 +35,7 @@ from pipeline.ledger import schema
 from pipeline.ledger.database import Database
 from pipeline.ledger.promotions import OPEN, controls_of, find_within, steering_of
 from pipeline.ledger.rows import stamp
+from pipeline.ledger.services import held_within
 from pipeline.ledger.story import ADMITTED, tell_admitted, tell_approved, tell_invited
 
 _table = schema.approvals
@@ -146,7 +148,7 @@ class Admissions:
 
 
 def _answer(connection: sa.Connection, promotion: str, asked: Entrance) -> Admission:
-    """Decide, in the order in which people are told: approvals, pause, freeze, place."""
+    """Decide, in the order in which people are told: approvals, pause, hold, freeze, place."""
     found = _known(connection, promotion)
     ending = [each for each in controls_of(connection, promotion) if each.kind.ends]
     if ending:
@@ -170,6 +172,9 @@ def _awaited(
     paused = steering_of(connection, found.id).paused
     if paused is not None:
         return Wait(RESUME, f"paused by {paused.actor}")
+    hold = held_within(connection, found.service) if found.trigger.kind.automatic else None
+    if hold is not None:
+        return Wait(RELEASE, f"the service is held by {hold.actor}: {hold.reason}")
     if asked.frozen is not None:
         return Wait(FREEZE, asked.frozen.reason, asked.frozen.until)
     if asked.place and not _free(connection, found, asked.rules.limits):

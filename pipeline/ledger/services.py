@@ -60,14 +60,8 @@ class Holds:
 
     def get(self, service: str) -> Hold | None:
         """Read a service's hold."""
-        table = schema.holds
         with self._database.read() as connection:
-            query = sa.select(table).where(table.c.service == service)
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            return None
-        at = datetime.fromisoformat(row["at"])
-        return Hold(row["actor"], row["reason"], at, row["alias_version"])
+            return held_within(connection, service)
 
     def set(self, service: str, hold: Hold) -> None:
         """Hold a service; a later hold replaces the earlier."""
@@ -104,6 +98,17 @@ class Holds:
             return {
                 row.service: datetime.fromisoformat(row.at) for row in connection.execute(query)
             }
+
+
+def held_within(connection: sa.Connection, service: str) -> Hold | None:
+    """Read a service's hold within a transaction."""
+    table = schema.holds
+    query = sa.select(table).where(table.c.service == service)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    at = datetime.fromisoformat(row["at"])
+    return Hold(row["actor"], row["reason"], at, row["alias_version"])
 
 
 def hold_within(connection: sa.Connection, service: str, hold: Hold) -> None:

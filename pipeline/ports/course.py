@@ -8,6 +8,7 @@ from pipeline.domain.admission import Admission, Frozen, Rules
 from pipeline.domain.evidence import Stopped, Unknown
 from pipeline.domain.promotion import Control, Steering
 from pipeline.domain.references import Digest
+from pipeline.domain.serving import Hold
 
 
 class Clock(Protocol):
@@ -41,6 +42,9 @@ class Journal(Protocol):
 
     def steering(self) -> Steering:
         """Read how people steer this promotion now."""
+
+    def held(self) -> Hold | None:
+        """Read the hold that keeps this promotion from more traffic, if one does."""
 
     def enter(
         self, image: Digest, *, rules: Rules, place: bool, frozen: Frozen | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline.domain.admission import FREEZE, RESUME
+from pipeline.domain.admission import FREEZE, RELEASE, RESUME
 from pipeline.domain.canary import CanaryState
 from pipeline.domain.evidence import (
     Analysis,
@@ -55,8 +55,8 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
     The alias is read again before the first percent, before each raise and before the end; while
     MLflow or the request counters cannot be read the percent stays, until the step's deadline.
     A revision with no stable beside it has nothing to be compared with and passes at once. While
-    the service is frozen or a person paused it, the percent stays too, and is judged; a person who
-    completes it ends it well.
+    the service is frozen or held or a person paused it, the percent stays too, and is judged; a
+    person who completes it ends it well.
 
     Raises
     ------
@@ -132,12 +132,15 @@ class _Watch:
         return Stopped(control)
 
     def _gate(self) -> Gate:
-        """Ask whether more traffic may be given now; who completes a canary resumes it, too."""
+        """Ask whether more may be given now; who completes a canary outranks a pause and a hold."""
         steering = self.journal.steering()
         frozen = self.freezes.frozen(self.revision.service, self.clock.now())
         if frozen is not None:
             return Gate(FREEZE, frozen.until, steering.completed)
-        return Gate(RESUME if steering.paused else None, None, steering.completed)
+        if steering.paused is not None:
+            return Gate(RESUME, None, steering.completed)
+        held = steering.completed is None and self.journal.held() is not None
+        return Gate(RELEASE if held else None, None, steering.completed)
 
     def _resume(self) -> CanaryState:
         looks = self.journal.notes(LOOK)

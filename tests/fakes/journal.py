@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.domain.admission import Admission, Admitted, Frozen, Rules
 from pipeline.domain.promotion import Control, Steering
 from pipeline.domain.references import Digest
+from pipeline.domain.serving import Hold
 
 
 class FakeJournal:
@@ -17,6 +18,7 @@ class FakeJournal:
         self.decision: Control | None = None
         self.waits: list[str | None] = []
         self.steered = Steering()
+        self.hold: Hold | None = None
         self.answers: list[Admission] = [Admitted()]
         self.asked: list[tuple[Digest, Rules, bool, Frozen | None]] = []
 
@@ -31,6 +33,9 @@ class FakeJournal:
 
     def steering(self) -> Steering:
         return self.steered
+
+    def held(self) -> Hold | None:
+        return self.hold
 
     def enter(
         self, image: Digest, *, rules: Rules, place: bool, frozen: Frozen | None

@@ -10,8 +10,9 @@ import pytest
 from pipeline.domain.admission import Approval, Frozen, Limits, Rules
 from pipeline.domain.evidence import Refused
 from pipeline.domain.history import served
-from pipeline.domain.promotion import ControlKind, Phase
+from pipeline.domain.promotion import ControlKind, Phase, Trigger, TriggerKind
 from pipeline.domain.references import Digest
+from pipeline.domain.serving import Hold
 from pipeline.trust.deployments import stated_deployments
 from tests.fakes.metrics import Behaviour
 from tests.unit.promotion_scene import PLAN, SERVICE, Scene, scene
@@ -217,6 +218,71 @@ def test_a_pause_before_the_canary_keeps_it_from_beginning(one: Scene) -> None:
     after(one, 101, lambda: one.decide(ControlKind.RESUME))
     assert one.promote(2).phase is Phase.SUCCEEDED
     assert seen == [[]]
+
+
+def hold(made: Scene) -> None:
+    made.ledger.holds.set(SERVICE, Hold("ada", "an incident", made.clock.now()))
+
+
+def release(made: Scene) -> None:
+    made.ledger.holds.release(SERVICE, actor="ada", at=made.clock.now())
+
+
+def test_a_hold_keeps_a_canary_of_the_alias_at_its_percent_until_it_is_released(one: Scene) -> None:
+    one.promote(1)
+    one.plan = replace(PLAN, canary=replace(PLAN.canary, interval=30, deadline=70))
+    seen: list[tuple[int, str | None]] = []
+
+    def look() -> None:
+        waiting = one.promotions[-1].waiting
+        seen.append((one.serves[1], None if waiting is None else waiting.for_))
+
+    after(one, 20, lambda: hold(one))
+    after(one, 300, look)
+    after(one, 301, lambda: release(one))
+    assert one.promote(2).phase is Phase.SUCCEEDED
+    assert seen == [(10, "release")]
+
+
+def test_a_hold_before_the_canary_of_the_alias_keeps_it_from_beginning(one: Scene) -> None:
+    one.promote(1)
+    one.at_step("verify", lambda: hold(one))
+    seen: list[list[int]] = []
+    after(one, 100, lambda: seen.append(list(one.target.shifts)))
+    after(one, 101, lambda: release(one))
+    assert one.promote(2).phase is Phase.SUCCEEDED
+    assert seen == [[]]
+    waited = one.ledger.events.of(one.promotions[-1].id, kind="waiting")[0].data
+    assert waited["for"] == "release"
+    assert waited["reason"] == "scorer/2 waits: the service is held by ada: an incident"
+
+
+def test_a_bad_canary_goes_back_under_a_hold_too(one: Scene) -> None:
+    one.promote(1)
+
+    def hold_and_break() -> None:
+        hold(one)
+        one.metrics.behaviour["fraud-00002"] = Behaviour(failing=0.5)
+
+    after(one, 20, hold_and_break)
+    ended = one.promote(2)
+    assert (ended.phase, one.serves) == (Phase.FAILED, (1, 0))
+
+
+def test_what_a_person_asked_for_goes_on_under_a_hold(one: Scene) -> None:
+    one.promote(1)
+    hold(one)
+    by_ada = Trigger(TriggerKind.CLI, "ada", one.clock.now())
+    assert one.promote(2, trigger=by_ada).phase is Phase.SUCCEEDED
+    assert one.serves == (2, 0)
+
+
+def test_who_completes_a_canary_outranks_a_hold(one: Scene) -> None:
+    one.promote(1)
+    after(one, 20, lambda: hold(one))
+    after(one, 60, lambda: one.decide(ControlKind.COMPLETE, "it is fine"))
+    assert one.promote(2).phase is Phase.SUCCEEDED
+    assert one.clock.elapsed < 120
 
 
 def test_who_completes_a_canary_ends_it_well_by_name_even_where_nobody_can_count(

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.domain.aliases import (
     FROM_ALIAS_PATIENCE,
+    NOTHING,
     Promote,
     Reading,
     Refuse,
@@ -172,6 +173,17 @@ def test_only_another_version_than_when_it_was_set_ends_a_hold() -> None:
 def test_a_hold_learns_which_version_the_alias_named_when_it_was_set() -> None:
     unknown = replace(HELD_AT_3, alias_version=None)
     assert asked(replace(SEEN, hold=unknown)) == Remember(HELD_AT_3)
+
+
+def test_a_hold_that_was_set_while_the_alias_named_nothing_ends_with_any_version() -> None:
+    unread = replace(HELD_AT_3, alias_version=None)
+    gone = replace(SEEN, version=None, hold=unread, gone_since=NOW)
+    assert asked(gone) == Settle(Outcome.NOTHING_NEW)
+    on_nothing = replace(unread, alias_version=NOTHING)
+    assert asked(replace(gone, now=NOW + POLL)) == Remember(on_nothing)
+    known = replace(gone, now=NOW + POLL, hold=on_nothing)
+    assert asked(known) == Settle(Outcome.NOTHING_NEW)
+    assert ends(on_nothing, 3)
 
 
 def test_a_missing_challenger_is_waited_for_and_then_refused_with_what_to_do() -> None:

@@ -1,0 +1,257 @@
+"""Whatever people, MLflow, freezes and crashes do to each other: the record and traffic hold.
+
+A state machine over a whole Laurel with two services. Between any two writes anybody may act, and
+the process may die; at the end nothing is left undone.
+"""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from pipeline.domain.admission import Frozen
+from pipeline.domain.chain import Head, beginning, verify_chain
+from pipeline.domain.history import served
+from pipeline.domain.promotion import TriggerKind
+from pipeline.ledger.story import ACCEPTED, HELD, RELEASED
+from tests.unit.interleavings.people import APPROVERS, OPERATOR, People
+from tests.unit.interleavings.services import FIRST, FRESH, SERVICES
+from tests.unit.interleavings.world import Begun, World
+
+a_service = st.sampled_from(SERVICES)
+a_version = st.integers(1, 3)
+a_seed = st.integers(0, 2**16)
+
+
+Rule = Callable[..., None]
+
+
+def act(**drawn: st.SearchStrategy[Any]) -> Callable[[Rule], Rule]:
+    """Make a rule of what somebody does, after which work goes on for a little."""
+
+    def acted(do: Rule) -> Rule:
+        def done(self: "AnyInterleaving", moves: int, seed: int, **given: object) -> None:
+            do(self, **given)
+            self.world.work(moves, seed)
+
+        done.__name__ = do.__name__
+        drawn_too = {"moves": st.integers(0, 60), "seed": a_seed}
+        made: Rule = rule(**drawn_too, **drawn)(done)  # type: ignore[call-overload]  # by name
+        return made
+
+    return acted
+
+
+@cache
+def first_versions_serve() -> Begun:
+    """Make a world in which both services serve their first version."""
+    machine = AnyInterleaving(serving=False)
+    with machine.end:
+        for service in SERVICES:
+            machine.people.move(service, FIRST)
+        machine.rest()
+        machine.people.stand_up()
+        return machine.world.begun()
+
+
+class AnyInterleaving(RuleBasedStateMachine):
+    """Two services, people, a pager, MLflow's page and a process that dies."""
+
+    def __init__(self, *, serving: bool = True) -> None:
+        super().__init__()
+        self.end = ExitStack()
+        folder = Path(self.end.enter_context(tempfile.TemporaryDirectory()))
+        patched = self.end.enter_context(pytest.MonkeyPatch.context())
+        self.world = World(folder, patched, first_versions_serve() if serving else None)
+        self.people = People(self.world)
+        self.interfered: set[str] = set()
+        self.heads = {service: beginning(service) for service in SERVICES}
+
+    def teardown(self) -> None:
+        try:
+            self.everything_comes_to_rest_where_it_should()
+        finally:
+            self.people.stand_up()
+            self.world.end()
+            self.end.close()
+
+    @rule(moves=st.integers(1, 20), seed=a_seed)
+    def work_goes_on(self, moves: int, seed: int) -> None:
+        self.world.work(moves, seed)
+
+    @rule(moves=st.integers(20, 120), seed=a_seed)
+    def work_goes_on_for_a_while(self, moves: int, seed: int) -> None:
+        self.world.work(moves, seed)
+
+    @rule(moves=st.integers(120, 500), seed=a_seed)
+    def work_goes_on_for_long(self, moves: int, seed: int) -> None:
+        self.world.work(moves, seed)
+
+    @act(service=a_service, version=st.none() | a_version, told=st.booleans())
+    def the_alias_moves(self, service: str, version: int | None, *, told: bool) -> None:
+        self.people.move(service, version)
+        if told:
+            self.people.tell(service, version)
+            self.interfered.discard(service)
+
+    @act(service=a_service, version=a_version)
+    def a_late_delivery_comes(self, service: str, version: int) -> None:
+        self.people.tell(service, version)
+
+    @act(service=a_service, who=st.sampled_from([OPERATOR, *APPROVERS]))
+    def somebody_approves(self, service: str, who: str) -> None:
+        self.people.approve(service, who)
+
+    @act(service=a_service)
+    def somebody_holds(self, service: str) -> None:
+        self.people.hold(service)
+
+    @act(service=a_service)
+    def somebody_releases(self, service: str) -> None:
+        self.people.release(service)
+
+    @act(service=a_service, to=st.sampled_from([None, "-1", "-2", "1"]), move_alias=st.booleans())
+    def somebody_rolls_back(self, service: str, to: str | None, *, move_alias: bool) -> None:
+        self.interfered.add(service)
+        self.people.roll_back(service, to, move_alias=move_alias)
+
+    @act(service=a_service)
+    def the_pager_rolls_back(self, service: str) -> None:
+        self.interfered.add(service)
+        self.people.page(service)
+
+    @act(service=a_service, verb=st.sampled_from(["abort", "retry"]))
+    def somebody_ends_it_or_tries_again(self, service: str, verb: str) -> None:
+        self.interfered.add(service)
+        self.people.decide(service, verb)
+
+    @act(service=a_service, verb=st.sampled_from(["pause", "resume", "complete"]))
+    def somebody_steers(self, service: str, verb: str) -> None:
+        self.people.decide(service, verb)
+
+    @act(service=a_service, version=st.none() | a_version)
+    def somebody_promotes_by_hand(self, service: str, version: int | None) -> None:
+        self.interfered.add(service)
+        self.people.promote(service, version)
+
+    @act(weather=st.sampled_from(["freeze", "thaw", "mlflow goes", "mlflow comes"]))
+    def the_weather_changes(self, weather: str) -> None:
+        until = self.world.clock.now() + timedelta(days=9)
+        match weather:
+            case "freeze":
+                self.world.freezes.window = Frozen(until, "quiet")
+            case "thaw":
+                self.world.freezes.window = None
+            case _:
+                self.world.models.away = weather == "mlflow goes"
+
+    @act(before=st.booleans())
+    def the_target_will_fail_once(self, *, before: bool) -> None:
+        self.world.judge.faults.append(before)
+
+    @act(checkpoints_too=st.booleans())
+    def the_process_dies(self, *, checkpoints_too: bool) -> None:
+        self.people.stand_up()
+        self.world.die(checkpoints_too=checkpoints_too)
+        self.people.sit_down()
+
+    @invariant()
+    def nobody_acted_against_the_rules(self) -> None:
+        assert self.world.judge.wrong == []
+
+    @invariant()
+    def the_chain_of_each_service_goes_on_where_it_was(self) -> None:
+        history = self.world.ledger.history
+        for service, known in self.heads.items():
+            head = verify_chain(history.entries(service, after=known.number), service, known)
+            assert isinstance(head, Head), head
+            self.heads[service] = head
+
+    def everything_comes_to_rest_where_it_should(self) -> None:
+        self.rest()
+        for service in SERVICES:
+            self.at_rest(service)
+            self.truth_or_hold(service)
+            self.nothing_began_by_itself_under_a_hold(service)
+        for service in SERVICES:
+            self.people.move(service, FRESH)
+        self.rest()
+        for service in SERVICES:
+            self.at_rest(service)
+            assert self.world.serves(service) == FRESH
+            assert self.world.ledger.holds.get(service) is None
+        self.nobody_acted_against_the_rules()
+        self.the_chain_of_each_service_goes_on_where_it_was()
+        for service in SERVICES:
+            whole = self.world.ledger.history.entries(service)
+            assert verify_chain(whole, service) == self.heads[service]
+
+    def rest(self) -> None:
+        self.world.models.away = False
+        self.world.freezes.window = None
+        self.world.judge.faults.clear()
+        self.world.settle(self.tend)
+
+    def tend(self) -> None:
+        for service in SERVICES:
+            newest = self.world.newest(service)
+            if newest is not None and not newest.phase.ended:
+                self.people.decide(service, "resume")
+                self.people.approve(service, "eve")
+
+    def at_rest(self, service: str) -> None:
+        """Nothing is left of any canary, and what is written down is what is there."""
+        state, ledger = self.world.target.observe(service), self.world.ledger
+        assert state.canary is None
+        seen = ledger.states.get(service)
+        assert seen is not None
+        assert seen[0] == state
+        path = served(ledger.history.fate(service))
+        told = None if not path else path[-1].image
+        assert told == (None if state.stable is None else str(state.stable.image))
+
+    def truth_or_hold(self, service: str) -> None:
+        """See the alias's version serve, unless a person decided otherwise since it was moved."""
+        held = self.world.ledger.holds.get(service) is not None
+        named = self.world.named(service)
+        if named is not None and not held and service not in self.interfered:
+            assert self.world.serves(service) == named
+
+    def nothing_began_by_itself_under_a_hold(self, service: str) -> None:
+        held = False
+        for entry in self.world.ledger.history.fate(service):
+            held = {HELD: True, RELEASED: False}.get(entry.kind, held)
+            if entry.kind == ACCEPTED and TriggerKind(entry.data["trigger"]["kind"]).automatic:
+                assert not held, f"entry {entry.number} began under a hold"
+
+
+QUICK = settings(
+    max_examples=int(__import__("os").environ.get("EX", "15")),
+    stateful_step_count=25,
+    deadline=None,
+    phases=(
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ),  # shrinking takes minutes and finds little
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+AnyInterleaving.TestCase.settings = QUICK
+TestAnyInterleaving = AnyInterleaving.TestCase
+
+
+class ForLong(AnyInterleaving):
+    """The same, for minutes."""
+
+
+ForLong.TestCase.settings = settings(QUICK, max_examples=400, stateful_step_count=60)
+TestAnyInterleavingForLong = pytest.mark.matrix(ForLong.TestCase)
