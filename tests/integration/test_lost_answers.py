@@ -1,12 +1,15 @@
 """What is typed once is done once: answers swallowed, gateways away, servers killed in between."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pipeline.cli import again, main
 from pipeline.cli.again import Again
 from pipeline.cli.client import Client
 from pipeline.domain.access import Grant, Role
@@ -111,6 +114,21 @@ def test_changes_whose_answers_are_swallowed_are_made_once_and_answered(
     assert "asking again in 0.5 s" in ada.told[0]
 
 
+def test_who_types_is_told_on_stderr_and_gets_the_result_alone_on_stdout(
+    laurel: Laurel, proxy: FaultProxy, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "WAITS", (0.0, 0.0))
+    monkeypatch.setenv("LAUREL_TOKEN", ada.token)
+    proxy.fault(Swallow(), "POST", nth=1)
+    verb = ["rollback", "fraud", "--to", "1", "--json", "--server", proxy.url]
+    typed = CliRunner().invoke(main, verb)
+    assert typed.exit_code == 0, typed.stderr
+    (back,) = [each for each in laurel.promotions() if each.kind is Kind.ROLLBACK]
+    assert json.loads(typed.stdout)["id"] == back.id
+    assert "broke off" in typed.stderr
+    assert "asking again in 0 s, so that it is done once" in typed.stderr
+
+
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_gateway_without_its_server_is_asked_again_as_late_as_it_says(
     laurel: Laurel, proxy: FaultProxy, ada: Person, status: int
@@ -156,8 +174,8 @@ def test_a_no_is_an_answer_and_a_second_thought_is_another_change(
             "The promotion stands at running: nobody paused it."
         )
         client.change(*path, "pause", body={})
-        again = client.change(*path, "pause", body={})
-    assert again == Refused("The promotion stands at running: ada paused it already.")
+        twice = client.change(*path, "pause", body={})
+    assert twice == Refused("The promotion stands at running: ada paused it already.")
     assert ada.told == []
     assert proxy.count("POST") == 3
 

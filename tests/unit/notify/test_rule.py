@@ -8,7 +8,7 @@ from pipeline.domain.notice import Topic
 from pipeline.domain.promotion import ControlKind, Phase
 from pipeline.domain.serving import Hold
 from pipeline.keeping import attention
-from pipeline.notify.rule import Rule, topics_of
+from pipeline.notify.rule import KINDS, Rule, topics_of
 from tests.fakes.metrics import Behaviour
 from tests.unit.notify.telling import last
 from tests.unit.promotion_scene import SERVICE, Scene, refuse
@@ -95,6 +95,14 @@ def test_a_promotion_that_waits_for_people_says_so(one: Scene) -> None:
         note = {"for": waits_for, "image": "sha256:0", "since": "now", "reason": "it waits"}
         one.ledger.events.append(promotion.id, one.clock.now(), "waiting", note)
         assert topics(one, "waiting") == wanted
+
+
+def test_who_got_a_link_to_approve_by_is_told_to_nobody(one: Scene) -> None:
+    promotion = one.accept(1)
+    invited = {"actor": "ada", "by": "ada", "image": "sha256:0", "until": "tomorrow"}
+    one.ledger.events.append(promotion.id, one.clock.now(), "invited", invited)
+    assert topics(one, "invited") == ()
+    assert "invited" not in KINDS
 
 
 def test_what_happens_every_minute_is_told_to_nobody(one: Scene) -> None:
