@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-heade
 # the domain, the verifier, who may call and webhook authentication: every branch is tested
 CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/pipeline/access/*,*/pipeline/ledger/tokens.py,*/webhook_service/access.py,*/webhook_service/bearers.py,*/webhook_service/links.py,*/webhook_service/delivery.py'
 
-.PHONY: help dev fmt lint types imports test quick check matrix docs bench demo image lock clean
+.PHONY: help dev fmt lint types imports test quick check matrix docs bench demo image dist lock clean
 .PHONY: cluster-smoke cluster-test cluster-up cluster-down bench-cluster
 
 help: ## list the verbs
@@ -91,6 +91,9 @@ demo: dev ## the whole product on this machine: no cluster, no account, no conta
 
 image: dev ## Laurel's own image by its own layer code, into build/images or to LAUREL_REGISTRY
 	@$(BIN)/python -m pipeline.own_image
+
+dist: dev ## wheel and sdist, the same bytes wherever the same checkout is, into build/dist
+	@$(BIN)/python -m pipeline.own_release build build/dist
 
 clean: ## remove the environment and caches of the checkout
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

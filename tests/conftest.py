@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,17 @@ def odd_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]
     """Lend a registry that lists referrers and never says ``OCI-Subject``."""
     with running_odd(tmp_path_factory.mktemp("odd")) as registry:
         yield registry
+
+
+@pytest.fixture(scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lend a cache (XDG's) where the packages of Laurel's own image are installed once.
+
+    Mark its users ``xdist_group("docker_engine")``.
+    """
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "laurel").mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")

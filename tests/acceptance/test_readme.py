@@ -31,11 +31,14 @@ ELSEWHERE = {
 ON_A_CLUSTER = "kubernetes.md"  # tests/cluster/test_laurel_in_the_cluster.py types it
 OF_NOTICES = "notifications.md"  # test_notifications.py types it
 OF_PEOPLE = "approvals.md"  # test_people_decide.py types it
+OF_MLFLOW = "deployments.md"  # test_mlflow_deployments.py types it
+OF_INSTALLING = "install.md"  # test_installed.py types it
 TYPED = [
     each
     for page in PAGES
     for each in commands(page)
-    if page.name not in {ON_A_CLUSTER, OF_NOTICES, OF_PEOPLE} and each not in ELSEWHERE
+    if page.name not in {ON_A_CLUSTER, OF_NOTICES, OF_PEOPLE, OF_MLFLOW, OF_INSTALLING}
+    and each not in ELSEWHERE
 ]
 
 

@@ -3,6 +3,7 @@
 import http.client
 import re
 import secrets
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from pipeline.trust.attachments import Attested, attestations
 from pipeline.trust.key_file import create_key_file
 from pipeline.trust.keys import PublicKey
 from pipeline.trust.statements import COSIGN_SIGN, SLSA_PROVENANCE
+from tests.architecture.commands import commands
 from tests.servers.container_engines import DockerEngine
 from tests.servers.ports import free_ports
 from tests.servers.registries import Registry
@@ -56,8 +58,8 @@ def settings_of(cache: Path, location: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("own")
+def cache(own_cache: Path) -> Path:
+    return own_cache / "laurel"
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +224,21 @@ def volume(running_docker: DockerEngine) -> Iterator[str]:
     name = f"laurel-{secrets.token_hex(4)}"
     yield name
     running_docker("volume", "rm", "--force", name)
+
+
+def test_the_page_s_commands_work(
+    running_docker: DockerEngine, plain_registry: Registry, cache: Path, volume: str
+) -> None:
+    image = str(make_image(settings_of(cache, f"{plain_registry.host}/installed")))
+    meant = {"IMAGE": image, "laurel:/data": f"{volume}:{DATA}"}
+    typed = [each for each in commands(ROOT / "docs/install.md") if each.startswith("docker ")]
+    version, _, steps = (
+        running_docker(*(meant.get(word, word) for word in shlex.split(command)[1:]))
+        for command in typed
+    )
+    running_docker("rmi", image)
+    assert version == "laurel, version 0.1.0\n"
+    assert "signature and provenance" in steps
 
 
 def test_on_a_read_only_root_it_comes_up_and_is_healthy(

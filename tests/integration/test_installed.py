@@ -1,0 +1,101 @@
+"""Laurel as a wheel: what is in it, and that it works in a place of its own (docs/install.md)."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline import own_release
+from tests.architecture.commands import ROOT, commands
+from tests.servers.checkout import check_out
+from tests.servers.unmeasured import unmeasured
+
+pytestmark = pytest.mark.xdist_group("installed")
+TYPED = commands(ROOT / "docs/install.md")
+BY_UV = [each for each in TYPED if not each.startswith("docker ")]  # test_own_image.py has those
+LIST = "from importlib.metadata import distributions as d; print(*(each.name for each in d()))"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the wheel of this checkout, elsewhere."""
+    folder = check_out(tmp_path_factory.mktemp("sources"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made, _ = own_release.build(folder / "dist", os.environ)
+    return made
+
+
+def test_the_wheel_has_every_module_what_images_need_and_the_licence_and_nothing_else(
+    wheel: Path,
+) -> None:
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+        entry_points = opened.read("laurel-0.1.0.dist-info/entry_points.txt").decode()
+        licence = opened.read("laurel-0.1.0.dist-info/licenses/LICENSE")
+    assert "laurel = pipeline.cli:main" in entry_points
+    assert licence == (ROOT / "LICENSE").read_bytes()
+    code = {name for name in names if not name.startswith("laurel-0.1.0.dist-info/")}
+    wanted = {
+        str(file.relative_to(ROOT))
+        for package in ("pipeline", "webhook_service")
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and (file.suffix == ".py" or file.name == "py.typed")
+    }
+    wanted |= {f"pipeline/dockerfiles/{file.name}" for file in (ROOT / "dockerfiles").iterdir()}
+    assert code == {name for name in wanted if "__pycache__" not in name}
+
+
+def type_(command: str, folder: Path) -> str:
+    """Type a command in an empty folder of a user who has nothing but uv."""
+    home = folder / "home"
+    known = unmeasured()
+    wheels = subprocess.run(
+        ["uv", "cache", "dir"],  # noqa: S607 - the environment's
+        env=known | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    done = subprocess.run(
+        ["bash", "-euc", command],  # noqa: S607 - the reader's shell
+        cwd=folder,
+        env=known
+        | {
+            "HOME": str(home),
+            "XDG_DATA_HOME": str(home / ".local/share"),
+            "UV_CACHE_DIR": wheels,  # what made this environment; a user fetches it
+            "UV_PYTHON": sys.executable,
+            "PATH": f"{home}/.local/bin:{folder}/tools:/usr/bin:/bin",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_uv_installs_it_as_a_tool_and_it_works_where_nothing_else_is(
+    wheel: Path, tmp_path: Path
+) -> None:
+    shutil.copy(wheel, tmp_path)
+    shutil.copy(ROOT / "dockerfiles/laurel.lock", tmp_path)
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "uv").symlink_to(Path(sys.executable).parent / "uv")
+    installed, version, _, steps = (type_(command, tmp_path) for command in BY_UV)
+    assert (installed, version) == ("", "laurel, version 0.1.0\n")
+    assert "signature and provenance" in steps
+    assert (tmp_path / "laurel.yaml").exists()
+    where = type_("head -1 $(command -v laurel)", tmp_path)
+    assert where.startswith(f"#!{tmp_path}/home/.local/share/uv/tools/laurel/")
+    has = type_(f"{where.removeprefix('#!').strip()} -c {shlex.quote(LIST)}", tmp_path).split()
+    assert "boto3" in has
+    assert "pytest" not in has
