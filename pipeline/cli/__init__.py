@@ -20,6 +20,7 @@ verb imports what it needs when it is called, so that ``laurel --help`` is at on
 import click
 
 from pipeline.cli.approve import approve
+from pipeline.cli.backup import backup, restore
 from pipeline.cli.decide import abort, hold, promote, release, retry, rollback
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
@@ -59,5 +60,6 @@ for _verb in (
     *(abort, retry, hold, release),
     *(build, inspect, copy, gc),
     *(doctor, verify, keys, token, webhook, notify, steps, schema, migrate),
+    *(backup, restore),
 ):
     main.add_command(_verb)

@@ -48,16 +48,33 @@ class Database:
 
     def current(self) -> bool:
         """Tell whether the schema is the one this code was written for."""
+        return self.revision() == ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+    def revision(self) -> str | None:
+        """Read which schema this is; ``None`` where there is none."""
         with self.read() as connection:
-            have = MigrationContext.configure(connection).get_current_revision()
-        return have == ScriptDirectory.from_config(alembic_config()).get_current_head()
+            return MigrationContext.configure(connection).get_current_revision()
+
+    @staticmethod
+    def knows(revision: str) -> bool:
+        """Tell whether this code can bring that schema to the newest version."""
+        scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+        return any(script.revision == revision for script in scripts)
 
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
 
 
-def _open(url: str) -> sa.Engine:
+def file_of(url: str) -> Path:
+    """Name the file of a ledger.
+
+    Raises
+    ------
+    ConfigurationError
+        For a URL that names no supported database.
+
+    """
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
@@ -66,12 +83,16 @@ def _open(url: str) -> sa.Engine:
         raise ConfigurationError(
             f"ledger: {parsed.render_as_string()!r} is not supported: write sqlite:///FILE"
         )
-    path = Path(parsed.database)
+    return Path(parsed.database)
+
+
+def _open(url: str) -> sa.Engine:
+    path = file_of(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # where it cannot be made, SQLite says why
         path.touch(mode=0o600)  # its owner's alone; SQLite makes the files beside it alike
     engine = sa.create_engine(
-        parsed, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
     )
     sa.event.listen(engine, "connect", _prepare)
     sa.event.listen(engine, "begin", _begin)

@@ -34,8 +34,8 @@ _TELL_AT_FIRST = 120.0
 """Seconds that counters may be away. Those that were never there are more likely to be a mistake in
 the settings than an outage; a new pod takes a scrape or two until it has any.
 """
-_LONGEST_SLEEP = 1.0
-"""Seconds until a decision to stop is seen, however rare the looks are."""
+_LONGEST_SLEEP = 0.25
+"""Seconds until a decision to stop is seen, however rare the looks are: a rollback waits for it."""
 
 
 def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permission list

@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline import worker as worker_module
-from pipeline.domain.admission import Limits, Rules
+from pipeline.domain.admission import RELEASE, Limits, Rules
 from pipeline.domain.promotion import Promotion
 from pipeline.domain.references import Alias
 from pipeline.ledger import Ledger, rows
@@ -52,7 +52,7 @@ _POLL = timedelta(seconds=5)
 _QUIET = 3 * _POLL
 """After so long every loop has looked again."""
 _SETTLED_WITHIN = 40_000
-_CARRIES_ON = 0.6
+_CARRIES_ON = 0.8
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,14 @@ class World:
 
     @property
     def settled(self) -> bool:
+        """Whether nothing is left to do but what waits for the release of its service."""
         ledger = self.ledger
-        return not (
-            ledger.promotions.open() or ledger.deliveries.unsettled() or ledger.promotions.untold()
-        )
+        busy = (each for each in ledger.promotions.open() if not self.waits_for_release(each))
+        return not (any(busy) or ledger.deliveries.unsettled() or ledger.promotions.untold())
+
+    def waits_for_release(self, promotion: Promotion) -> bool:
+        held = self.ledger.holds.get(promotion.service) is not None
+        return held and promotion.waiting is not None and promotion.waiting.for_ == RELEASE
 
     def newest(self, service: str) -> Promotion | None:
         return self.ledger.promotions.latest(service)
