@@ -30,7 +30,7 @@ are marked where they are wrong. Write the schema once, and name it in laurel.ya
 
 ```sh
 laurel schema > laurel.schema.json
-sed -i '1i # yaml-language-server: $schema=laurel.schema.json' laurel.yaml
+sed -i '1i\\# yaml-language-server: $schema=laurel.schema.json' laurel.yaml
 ```
 
 Laurel itself checks more: names, addresses, and what must go together.

@@ -7,11 +7,21 @@ import pytest
 import yaml
 
 from pipeline import own_release
+from pipeline.adapters.cosign_signer import KeyFileSigner
 from pipeline.domain.evidence import Refused
+from pipeline.domain.policy import TrustPolicy
+from pipeline.trust.attachments import attach
 from pipeline.trust.bundle import read_bundle
 from pipeline.trust.key_file import create_key_file
-from pipeline.trust.statements import Statement, read_statement
-from tests.servers.checkout import check_out
+from pipeline.trust.keys import PrivateKey
+from pipeline.trust.statements import (
+    SLSA_PROVENANCE,
+    Statement,
+    read_statement,
+    signature_statement,
+)
+from tests.fakes.baked_image import bake
+from tests.fakes.image_registry import InMemoryRegistry
 
 SOURCE = "git+https://github.com/acme/laurel@08c6903cd8c0fde910a37f88322edcfb5dd907a8"
 NOWHERE = f"laurel@sha256:{'a' * 64}"
@@ -98,29 +108,31 @@ def test_a_statement_of_other_kind_by_our_key_vouches_for_no_file(
     assert said.startswith("laurel-1.whl: the statement is not one of in-toto's")
 
 
+def test_an_image_needs_both_its_signature_and_its_provenance_by_our_key() -> None:
+    registry, ours = InMemoryRegistry(), KeyFileSigner(PrivateKey.generate())
+    image = bake(registry).built.ref
+    policy = TrustPolicy((ours.public_key_pem,), "https://ci.example.com", "http://mlflow")
+
+    def lacks() -> list[str]:
+        failed = own_release.what_fails(image, [], registry=registry, policy=policy)
+        return [each.split()[3] for each in failed]
+
+    def attested(signer: KeyFileSigner, statement: Statement) -> list[str]:
+        bundle = signer.sign_statement(statement.encode())
+        attach(image, bundle, statement.predicate_type, registry=registry)
+        return lacks()
+
+    signature = signature_statement(image.digest)
+    assert lacks() == ["signature", "provenance"]
+    stranger = KeyFileSigner(PrivateKey.generate())
+    assert attested(stranger, signature) == ["signature", "provenance"]
+    assert attested(ours, signature) == ["provenance"]
+    assert attested(ours, Statement(image.digest, SLSA_PROVENANCE, {})) == []
+
+
 @pytest.mark.parametrize("arguments", [[], ["sign"], ["publish", "x"], ["sign", "x"]])
 def test_who_asks_for_nothing_that_is_there_is_told_what_is(arguments: list[str]) -> None:
     assert refused(arguments, {}).startswith("say: build FOLDER")
-
-
-@pytest.mark.slow
-def test_wheel_and_sdist_are_the_same_bytes_from_another_folder_umask_and_hour(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = {}
-    for umask, name in ((0o022, "here"), (0o077, "elsewhere")):
-        before = os.umask(umask)
-        try:
-            folder = check_out(tmp_path / name)
-            for file in folder.rglob("*.py"):
-                os.utime(file, (umask, umask))
-            monkeypatch.chdir(folder)
-            own_release.main(["build", str(folder / "dist")], dict(os.environ))
-        finally:
-            os.umask(before)
-        made[name] = {each.name: each.read_bytes() for each in (folder / "dist").glob("laurel-*")}
-    assert made["here"] == made["elsewhere"]
-    assert len(made["here"]) == 2
 
 
 def test_what_does_not_build_is_told_with_the_build_s_own_words(
