@@ -81,12 +81,8 @@ def _output(
 def _parameter(
     name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
 ) -> Iterator[Change]:
-    if new is None:
-        yield Change(f"{name} is gone", breaking=True)
-    elif old is None:
-        yield Change(f"{name} is new", breaking=False)
-    elif (was := _type(old)) != (becomes := _type(new)):
-        yield Change(f"{name} was {was[:_SAID]}, becomes {becomes[:_SAID]}", breaking=True)
+    if old is None or new is None or _type(old) != _type(new):
+        yield from _output(name, old, new)
     elif old.get("default") != new.get("default"):
         was, becomes = (json.dumps(each.get("default"))[:_SAID] for each in (old, new))
         yield Change(f"{name} was {was} by default, becomes {becomes}", breaking=False)

@@ -17,4 +17,7 @@ def test_the_benchmarks_run_with_tiny_numbers(tmp_path: Path) -> None:
         written
     )
     assert "| into another repository of the registry: bytes of blobs sent | 0 |" in written
+    for state in ("nothing runs", "held", "in the midst of a canary", "in the midst of a rollback"):
+        row = next(line for line in written.splitlines() if line.startswith(f"| {state} | 1 |"))
+        assert row.split("|")[-3].strip() == "0", "no request failed"
     assert "`docker build`, `docker push` | absent: left out" in written, "named, not dropped"
