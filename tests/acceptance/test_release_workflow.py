@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pipeline.domain.references import Digest
 from pipeline.settings import Settings
 from pipeline.settings.sections import RegistrySettings
 from pipeline.trust.key_file import create_key_file
-from tests.servers.checkout import ROOT, check_out
+from tests.servers.checkout import ROOT, check_out, uv_cache
 from tests.servers.go_tools import ACT, built
 from tests.servers.registries import Registry
 from tests.servers.unmeasured import unmeasured
@@ -86,14 +85,6 @@ def _setup_python() -> str:
     text = (ROOT / ".github/workflows/release.yml").read_text()
     (action,) = set(re.findall(r"uses: (actions/setup-python@\w+)", text))
     return str(action)
-
-
-def uv_cache() -> str:
-    """Say where this user's uv keeps wheels: who releases has to fetch them, who tests has them."""
-    done = subprocess.run(
-        [sys.executable, "-m", "uv", "cache", "dir"], check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import own_release
 from tests.architecture.commands import ROOT, commands
-from tests.servers.checkout import check_out
+from tests.servers.checkout import check_out, uv_cache
 from tests.servers.unmeasured import unmeasured
 
 pytestmark = pytest.mark.xdist_group("installed")
@@ -51,25 +51,36 @@ def test_the_wheel_has_every_module_what_images_need_and_the_licence_and_nothing
     assert code == {name for name in wanted if "__pycache__" not in name}
 
 
+def test_wheel_and_sdist_are_the_same_bytes_from_another_folder_umask_and_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {}
+    for umask, name in ((0o022, "here"), (0o077, "elsewhere")):
+        before = os.umask(umask)
+        try:
+            folder = check_out(tmp_path / name)
+            for file in folder.rglob("*.py"):
+                os.utime(file, (umask, umask))
+            monkeypatch.chdir(folder)
+            own_release.main(["build", str(folder / "dist")], dict(os.environ))
+        finally:
+            os.umask(before)
+        made[name] = {each.name: each.read_bytes() for each in (folder / "dist").glob("laurel-*")}
+    assert made["here"] == made["elsewhere"]
+    assert len(made["here"]) == 2
+
+
 def type_(command: str, folder: Path) -> str:
     """Type a command in an empty folder of a user who has nothing but uv."""
     home = folder / "home"
-    known = unmeasured()
-    wheels = subprocess.run(
-        ["uv", "cache", "dir"],  # noqa: S607 - the environment's
-        env=known | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
     done = subprocess.run(
         ["bash", "-euc", command],  # noqa: S607 - the reader's shell
         cwd=folder,
-        env=known
+        env=unmeasured()
         | {
             "HOME": str(home),
             "XDG_DATA_HOME": str(home / ".local/share"),
-            "UV_CACHE_DIR": wheels,  # what made this environment; a user fetches it
+            "UV_CACHE_DIR": uv_cache(),
             "UV_PYTHON": sys.executable,
             "PATH": f"{home}/.local/bin:{folder}/tools:/usr/bin:/bin",
         },

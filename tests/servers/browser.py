@@ -16,13 +16,14 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.servers.debian_packages import missing_tools, unpacked
 from tests.servers.unmeasured import unmeasured
 from tests.servers.waiting import until
 
-_INSTALLED = ("google-chrome", "chromium")
+_NAMES = ("google-chrome", "chromium")
 _PATIENCE = 60
 _FLAGS = (
     "--headless=new",
@@ -72,14 +73,19 @@ class BrowserError(Exception):
 
 def why_no_browser() -> str | None:
     """Say why this machine can have no browser, ``None`` where it can."""
-    if any(map(shutil.which, _INSTALLED)):
+    if _installed():
         return None
     if why := missing_tools():
-        return f"a browser {why}, or one of {' and '.join(_INSTALLED)} on PATH"
-    system = Path("/etc/os-release").read_text()
-    if "ID=ubuntu" in system:
-        return "Ubuntu has Chromium as a snap alone: a browser needs google-chrome on PATH"
+        return f"a browser {why}; or {' or '.join(_NAMES)} on PATH"
+    if "ID=ubuntu" in Path("/etc/os-release").read_text():
+        return "Ubuntu has Chromium as a snap alone: put google-chrome on PATH"
     return None
+
+
+def _installed() -> str | None:
+    """Find the machine's own browser; a snap's sees none of our folders."""
+    found = (shutil.which(name) for name in _NAMES)
+    return next((path for path in found if path and not path.startswith("/snap/")), None)
 
 
 class Page:
@@ -193,10 +199,13 @@ def running_browser(folder: Path) -> Iterator[Page]:
     of, answered = _pipe()
     # it reads 3 and writes 4, numbers that may be taken in this process
     renumbered = ["/bin/bash", "-c", f'exec "$0" "$@" 3<&{told} 4>&{answered}', program]
-    with (folder / "browser.log").open("wb") as log:
+    with (
+        (folder / "browser.log").open("wb") as log,
+        TemporaryDirectory(prefix="laurel-", ignore_cleanup_errors=True) as sockets,
+    ):
         process = subprocess.Popen(
             [*renumbered, *_FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
-            env=environment,
+            env=environment | {"TMPDIR": sockets},  # short: the name of a socket has 108 bytes
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -204,16 +213,16 @@ def running_browser(folder: Path) -> Iterator[Page]:
             start_new_session=True,
             pass_fds=(told, answered),
         )
-    os.close(told)
-    os.close(answered)
-    try:
-        yield Page(process, to, of)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        os.close(to)
-        os.close(of)
+        os.close(told)
+        os.close(answered)
+        try:
+            yield Page(process, to, of)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            os.close(to)
+            os.close(of)
 
 
 def _pipe() -> tuple[int, int]:
@@ -228,9 +237,8 @@ def _pipe() -> tuple[int, int]:
 def _program(folder: Path) -> tuple[str, dict[str, str]]:
     """Find a browser that is installed, else unpack Debian's; say in which environment it runs."""
     home = {"HOME": str(folder), "TZ": "UTC", "LC_ALL": "C.UTF-8"}
-    for name in _INSTALLED:
-        if found := shutil.which(name):
-            return found, unmeasured() | home
+    if found := _installed():
+        return found, unmeasured() | home
     packages = unpacked("chromium", "fonts-dejavu-core")
     fonts = folder / "fonts.conf"
     fonts.write_text(_FONTS.format(packages=packages.folder, folder=folder))

@@ -1,6 +1,7 @@
 """Laurel's sources as git would check them out elsewhere: what a release is built of."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -30,3 +31,9 @@ def check_out(folder: Path) -> Path:
             target.write_bytes(source.read_bytes())
             target.chmod(source.stat().st_mode & 0o777)
     return folder
+
+
+def uv_cache() -> str:
+    """Say where this user's uv keeps what this environment was made of: others have to fetch it."""
+    asked = [sys.executable, "-m", "uv", "cache", "dir"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
