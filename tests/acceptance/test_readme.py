@@ -33,11 +33,12 @@ OF_NOTICES = "notifications.md"  # test_notifications.py types it
 OF_PEOPLE = "approvals.md"  # test_people_decide.py types it
 OF_MLFLOW = "deployments.md"  # test_mlflow_deployments.py types it
 OF_INSTALLING = "install.md"  # test_installed.py types it
+OF_BACKUPS = "backups.md"  # typed here, once everything has stopped
 TYPED = [
     each
     for page in PAGES
     for each in commands(page)
-    if page.name not in {ON_A_CLUSTER, OF_NOTICES, OF_PEOPLE, OF_MLFLOW, OF_INSTALLING}
+    if page.name not in {ON_A_CLUSTER, OF_NOTICES, OF_PEOPLE, OF_MLFLOW, OF_INSTALLING, OF_BACKUPS}
     and each not in ELSEWHERE
 ]
 
@@ -130,6 +131,10 @@ def test_every_command_does_what_the_pages_say(
     phases = {promotion.phase for promotion in laurel.promotions()}
     assert phases <= {Phase.SUCCEEDED, Phase.SUPERSEDED, Phase.ABORTED}, laurel.story()
     assert reader.type(DOWN) == "everything is down\n"
+    laurel.terminate()
+    laurel.ledger.close()  # this test's own: who restores is alone with it
+    for command in commands(ROOT / "docs" / OF_BACKUPS):
+        reader.type(command)
 
 
 def test_what_is_not_typed_here_is_still_said() -> None:
