@@ -247,5 +247,5 @@ class ForLong(AnyInterleaving):
     """The same, for minutes."""
 
 
-ForLong.TestCase.settings = settings(QUICK, max_examples=400, stateful_step_count=60)
+ForLong.TestCase.settings = settings(QUICK, max_examples=150, stateful_step_count=60)
 TestAnyInterleavingForLong = pytest.mark.matrix(ForLong.TestCase)
