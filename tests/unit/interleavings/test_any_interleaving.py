@@ -228,7 +228,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=int(__import__("os").environ.get("EX", "15")),
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     phases=(
