@@ -172,7 +172,7 @@ TRAPS = {
     ),
     "F a crash at start shows only after the progress deadline": trap(
         crash_at_start_is_told_by_the_pods,
-        "KServe said so too: False RevisionFailed",
+        "KServe said so too: False RevisionFailed|^ExitCode3",
         (readiness, "last_words", lambda *_: None),
     ),
     "G annotations are copied into the template": trap(

@@ -137,13 +137,17 @@ def percent_0_alone_does_nothing_where_the_canary_has_crashed(scene: Scene) -> N
 
 
 def _crash_until_the_route_says_so(scene: Scene) -> None:
-    """End the canary again and again: each time it takes longer until it is started again."""
+    """End the canary again and again: each time it takes longer until it is started again.
+
+    Only a ready one: Knative looks at pods when their readiness changes, and one that was never
+    ready again would crash unseen.
+    """
 
     def seen() -> bool:
-        if scene.condition("PredictorRouteReady") == "False: RevisionMissing":
-            return _restarts(scene) >= 2  # it is away for 20 seconds now
-        scene.stage.crash(scene.revision_name("02"))
-        return False
+        if all(condition(pod, "Ready").startswith("True") for pod in scene.pods("02")):
+            scene.stage.crash(scene.revision_name("02"))
+        away = _restarts(scene) >= 2 and "waiting" in _container(scene)["state"]  # for 20 seconds
+        return away and scene.condition("PredictorRouteReady") == "False: RevisionMissing"
 
     scene.stage.until(seen)
 
@@ -285,11 +289,14 @@ def a_crash_at_start_is_seen_in_pods_long_before_any_condition_tells(scene: Scen
     assert condition(revision, "Ready") == "False: ExitCode3"
 
 
-def _restarts(scene: Scene) -> int:
+def _container(scene: Scene) -> Json:
     pods = scene.pods("02")
     statuses = pods[0].get("status", {}).get("containerStatuses", []) if pods else []
-    models = [one for one in statuses if one["name"] == "kserve-container"]
-    return int(models[0]["restartCount"]) if models else 0
+    return next((one for one in statuses if one["name"] == "kserve-container"), {})
+
+
+def _restarts(scene: Scene) -> int:
+    return int(_container(scene).get("restartCount", 0))
 
 
 def an_image_that_cannot_be_pulled_is_told_at_the_deadline(scene: Scene) -> None:

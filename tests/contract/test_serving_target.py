@@ -261,7 +261,7 @@ def test_who_waits_for_readiness_is_answered_when_it_is_there(
     target: ServingTarget, versions: tuple[VerifiedImage, ...]
 ) -> None:
     revision = target.deploy(PLAN, versions[0], 1)
-    assert target.readiness("fraud", revision, wait=60.0) == (Readiness.READY, "")
+    assert target.readiness("fraud", revision, wait=240.0) == (Readiness.READY, "")
 
 
 def test_a_hold_stands_on_the_service_until_it_is_taken_off(
