@@ -19,9 +19,10 @@ _File = click.Path(path_type=Path, dir_okay=False)
 @click.argument("file", type=_File)
 @shared
 def backup(asked: Asked, file: Path) -> None:
-    """Copy the ledger into a new FILE, while servers write; its histories are verified.
+    """Copy the ledger into a new FILE, while servers write to it.
 
-    What is printed are the heads of the histories: kept elsewhere, they prove later what was there.
+    Its histories are verified, and their heads are printed: kept elsewhere, they prove later what
+    was there.
     """
     from pipeline.ledger.backup import back_up
     from pipeline.ledger.database import file_of

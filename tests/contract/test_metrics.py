@@ -1,6 +1,7 @@
 """What every source of request counters tells: Envoy here, gateways, and Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from pipeline.domain.serving import RequestTotals
 from pipeline.domain.traffic import increments
 from pipeline.errors import UnavailableError
 from pipeline.ports import Metrics
-from tests.fakes.local_machine import eventually
 from tests.fakes.served_image import ImageMaker
 from tests.servers.counted_traffic import (
     CANARY,
@@ -26,6 +26,7 @@ from tests.servers.counted_traffic import (
 )
 from tests.servers.gateway import Mesh
 from tests.servers.queue_proxies import Knative
+from tests.servers.waiting import until
 
 _TESTS = 9
 """At least as many as there are tests below: each takes pods that nobody has asked yet."""
@@ -94,27 +95,38 @@ def buckets(scene: Scene) -> dict[float, int]:
     return edges
 
 
+def comes(condition: Callable[[], bool]) -> None:
+    """Wait for counts: a source that has not scraped lately says so, and is asked again."""
+
+    def seen() -> bool:
+        with suppress(UnavailableError):
+            return condition()
+        return False
+
+    until(seen, "the counts")
+
+
 def test_answers_count_as_completed_and_server_errors_as_failed(scene: Scene) -> None:
     for body in (b"ok", b"ok", b"fail"):
         scene.request(body)
-    eventually(lambda: total(scene) == (3, 1))
+    comes(lambda: total(scene) == (3, 1))
 
 
 def test_a_request_that_dies_with_its_server_counts_as_failed(scene: Scene) -> None:
     assert scene.request(b"drop") in {502, 503}
-    eventually(lambda: total(scene) == (1, 1))
+    comes(lambda: total(scene) == (1, 1))
 
 
 def test_a_refused_connection_counts_as_failed(scene: Scene) -> None:
     scene.unreachable()
     assert scene.request() in {502, 503}
-    eventually(lambda: total(scene) == (1, 1))
+    comes(lambda: total(scene) == (1, 1))
 
 
 def test_latencies_are_cumulative_counts_by_milliseconds(scene: Scene) -> None:
     for body in (b"ok", b"slow"):
         scene.request(body)
-    eventually(lambda: max(buckets(scene).values(), default=0) == 2)
+    comes(lambda: max(buckets(scene).values(), default=0) == 2)
     found = buckets(scene)
     assert found[100.0] == 1
     assert found[max(found)] == 2
@@ -131,23 +143,23 @@ def test_a_revision_without_requests_has_zeros(scene: Scene) -> None:
 
 def test_a_revision_counts_nothing_for_one_whose_name_begins_with_its_own(scene: Scene) -> None:
     scene.request()
-    eventually(lambda: total(scene) == (1, 0))
+    comes(lambda: total(scene) == (1, 0))
     assert total(scene, CANARY) == (0, 0)
 
 
 def test_what_counts_may_begin_anew_and_no_request_is_counted_twice(scene: Scene) -> None:
     for body in (b"ok", b"fail", b"ok"):
         scene.request(body)
-    eventually(lambda: total(scene) == (3, 1))
+    comes(lambda: total(scene) == (3, 1))
     before = counts(scene)
     scene.restart()
     scene.request()
-    eventually(lambda: increments(before, counts(scene)) == Counts(1, 0))
+    comes(lambda: increments(before, counts(scene)) == Counts(1, 0))
 
 
 def test_nobody_to_ask_is_said_and_no_count_of_nothing(scene: Scene) -> None:
     scene.request()
-    eventually(lambda: total(scene) == (1, 0))
+    comes(lambda: total(scene) == (1, 0))
     scene.silence()
     with pytest.raises(UnavailableError, match="fraud"):
         scene.metrics.read("fraud", [STABLE, CANARY])

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pipeline.domain.evidence import VerifiedImage
 from pipeline.domain.plan import Plan
 from pipeline.domain.pods import PodPlan, Probe
 from pipeline.domain.serving import Hold, Readiness
-from pipeline.errors import ConflictError, NotFoundError, StaleSequenceError
+from pipeline.errors import ConflictError, NotFoundError, StaleSequenceError, UnavailableError
 from pipeline.image.config import host_platform
 from pipeline.kserve.asking import Gateway
 from pipeline.ports import ServingTarget
@@ -22,6 +22,7 @@ from tests.fakes.kserve_controllers import FakeCluster
 from tests.fakes.local_machine import LocalMachine, eventually
 from tests.fakes.served_image import ImageMaker
 from tests.fakes.serving_target import FakeServingTarget
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("local")
 
@@ -234,6 +235,17 @@ def test_services_do_not_touch_each_other(
     assert (seen.stable.percent, seen.sequence) == (100, 1)
 
 
+def answered(target: ServingTarget, revision: str) -> tuple[int, bytes]:
+    """Ask once the gateway has an address: it may hear of a revision later than of its pods."""
+
+    def asked() -> tuple[int, bytes] | None:
+        with suppress(UnavailableError):
+            return target.ask("fraud", revision, b'{"instances": [[1.0]]}')
+        return None
+
+    return until(asked, f"an address of {revision}")
+
+
 def test_a_revision_is_asked_whatever_its_share_of_the_traffic_is(
     target: ServingTarget, versions: tuple[VerifiedImage, ...]
 ) -> None:
@@ -241,7 +253,7 @@ def test_a_revision_is_asked_whatever_its_share_of_the_traffic_is(
     canary = target.deploy(PLAN, versions[1], 2)
     ready(target, canary)
     for revision in (stable, canary):
-        status, answer = target.ask("fraud", revision, b'{"instances": [[1.0]]}')
+        status, answer = answered(target, revision)
         assert status == 200
         assert len(answer) <= MOST
     seen = target.observe("fraud")

@@ -83,6 +83,7 @@ def test_the_verbs_are_listed_in_the_order_of_a_first_day() -> None:
         *("approve", "pause", "resume", "complete", "abort", "retry", "hold", "release"),
         *("build", "inspect", "copy", "gc"),
         *("doctor", "verify", "keys", "token", "webhook", "notify", "steps", "schema", "migrate"),
+        *("backup", "restore"),
     }
 
 
