@@ -54,7 +54,7 @@ quick: dev ## the tests that take seconds
 
 test: lint types imports ## everything but cluster and matrix tests
 	$(BIN)/python -m tests.servers.go_tools
-	$(PYTEST) -n 4 --dist loadgroup --cov --cov-report=term -m 'not cluster and not matrix'
+	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term -m 'not cluster and not matrix'
 	@$(CORE) > .core.txt || { cat .core.txt; exit 1; }
 
 check: test ## the same as test
