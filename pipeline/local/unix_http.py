@@ -53,7 +53,8 @@ def ask(
     """
     connection = http.client.HTTPConnection("localhost", timeout=timeout)
     stream = socket.socket(socket.AF_UNIX)
-    clock = threading.Timer(timeout, _hang_up, [stream])
+    late = threading.Event()
+    clock = threading.Timer(timeout, _hang_up, [stream, late])
     try:
         stream.settimeout(timeout)
         with _short(path) as name:
@@ -64,7 +65,7 @@ def ask(
         connection.request(method, target, body, headers)
         response = connection.getresponse()
         answer = response.status, response.read(limit)
-        if clock.finished.is_set():
+        if late.is_set():
             raise TimeoutError(f"not complete after {timeout} s")
     except (OSError, http.client.HTTPException) as error:
         raise UnavailableError(
@@ -89,7 +90,8 @@ def invoke(path: Path, body: bytes) -> tuple[int, bytes]:
     )
 
 
-def _hang_up(stream: socket.socket) -> None:
+def _hang_up(stream: socket.socket, late: threading.Event) -> None:
+    late.set()  # before the reader wakes up: what it has then is not the whole answer
     with suppress(OSError):  # it was over just before
         stream.shutdown(socket.SHUT_RDWR)
 

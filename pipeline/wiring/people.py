@@ -53,6 +53,6 @@ def links(settings: Settings) -> "Links":
 def _derived(secret: bytes) -> bytes:
     """Make the key of this one purpose of a secret that a person may have written."""
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 - where links are
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - where links are
 
     return HKDF(SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret)

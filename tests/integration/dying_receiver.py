@@ -24,21 +24,21 @@ def main(point: str, *arguments: str) -> None:
         if here == point:
             os.killpg(0, signal.SIGKILL)
 
-    def accept(*args: Any) -> Any:  # noqa: ANN401 - as the function in whose place it is
+    def accept(*args: Any) -> Any:  # noqa: ANN401 - stands for accept_within
         accepted = accept_within(*args)
         die_at("held")
         return accepted
 
-    def give(*args: Any) -> None:  # noqa: ANN401 - as above
+    def give(*args: Any) -> None:  # noqa: ANN401 - stands for Answers.give
         die_at("accepted")
         _give(*args)
         die_at("answered")
 
-    def tell(*args: Any) -> None:  # noqa: ANN401 - as above
+    def tell(*args: Any) -> None:  # noqa: ANN401 - stands for tell_approved
         tell_approved(*args)
         die_at("told")
 
-    def approve(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+    def approve(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - stands for Admissions.approve
         approved = _approve(*args, **kwargs)
         die_at("approved")
         return approved

@@ -12,7 +12,7 @@ _LOCK = "tests/requirements.lock"  # of the environment that builds
 def check_out(folder: Path) -> Path:
     """Copy what git tracks or would track, but tests and pages, into a folder; return it."""
     files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - ours
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - the developer's git
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -10,7 +10,7 @@ import pytest
 from pipeline.domain.admission import Approval, Frozen, Limits, Rules
 from pipeline.domain.evidence import Refused
 from pipeline.domain.history import served
-from pipeline.domain.promotion import ControlKind, Phase, Trigger, TriggerKind
+from pipeline.domain.promotion import ControlKind, Phase, Trigger, TriggerKind, Waiting
 from pipeline.domain.references import Digest
 from pipeline.domain.serving import Hold
 from pipeline.trust.deployments import stated_deployments
@@ -150,12 +150,11 @@ def test_a_frozen_service_begins_no_canary_and_goes_on_afterwards(one: Scene) ->
     one.promote(1)
     until = one.clock.now() + timedelta(minutes=5)
     one.freezes.window = Frozen(until, "a quiet weekend")
-    seen: list[object] = []
-    after(one, 60, lambda: seen.append(one.promotions[-1]))
-    after(one, 60, lambda: seen.append(list(one.target.shifts)))
+    seen: list[tuple[Waiting | None, list[int]]] = []
+    after(one, 60, lambda: seen.append((one.promotions[-1].waiting, list(one.target.shifts))))
     assert one.promote(2).phase is Phase.SUCCEEDED
-    promotion, shifts = seen
-    waiting = promotion.waiting  # type: ignore[attr-defined]  # a promotion
+    [(waiting, shifts)] = seen
+    assert waiting is not None
     assert (waiting.for_, waiting.until, shifts) == ("freeze", until, [])
     assert one.clock.now() > until
 
@@ -176,15 +175,16 @@ def test_a_freeze_in_the_middle_raises_nothing_and_costs_no_deadline(one: Scene)
 
 def test_a_bad_canary_goes_back_in_a_freeze_too(one: Scene) -> None:
     one.promote(1)
+    until = one.clock.now() + timedelta(days=2)
 
     def freeze_and_break() -> None:
-        one.freezes.window = Frozen(one.clock.now() + timedelta(days=2), "quiet")
+        one.freezes.window = Frozen(until, "quiet")
         one.metrics.behaviour["fraud-00002"] = Behaviour(failing=0.5)
 
     after(one, 20, freeze_and_break)
     ended = one.promote(2)
     assert (ended.phase, one.serves) == (Phase.FAILED, (1, 0))
-    assert one.clock.now() < one.freezes.window.until  # type: ignore[union-attr]  # set above
+    assert one.clock.now() < until
 
 
 def test_a_first_deploy_waits_for_the_end_of_a_freeze_without_a_place(one: Scene) -> None:

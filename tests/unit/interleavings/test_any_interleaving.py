@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -44,9 +44,8 @@ def act(**drawn: st.SearchStrategy[Any]) -> Callable[[Rule], Rule]:
             self.world.work(moves, seed)
 
         done.__name__ = do.__name__
-        drawn_too = {"moves": st.integers(0, 80), "seed": a_seed}
-        made: Rule = rule(**drawn_too, **drawn)(done)  # type: ignore[call-overload]  # by name
-        return made
+        every: dict[str, Any] = {"moves": st.integers(0, 80), "seed": a_seed, **drawn}
+        return cast("Callable[[Rule], Rule]", rule(**every))(done)
 
     return acted
 

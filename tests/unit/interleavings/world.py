@@ -69,7 +69,7 @@ class World:
     """Both services, everybody's neighbours, and one life of Laurel after another."""
 
     def __init__(self, folder: Path, patched: pytest.MonkeyPatch, begun: Begun | None) -> None:
-        self.folder = folder
+        self.folder, self.patched = folder, patched
         self.turns = Turns()
         self.clock = SteppedClock(self.turns)
         self.judge = Judge(self.turns)
@@ -146,7 +146,7 @@ class World:
                     busy = self.clock.now()
                 elif self.clock.now() - busy > _QUIET:
                     return
-            self._move(lambda ready: ready[move % len(ready)])  # noqa: B023 - called at once
+            self._move(partial(_in_turn, move))
         left = [(p.service, p.phase, p.waiting) for p in self.ledger.promotions.open()]
         raise AssertionError(f"it does not settle: {left}")
 
@@ -200,7 +200,7 @@ class World:
                 yield connection
             self.turns.here()
 
-        self.ledger.database.write = stepped  # type: ignore[method-assign]  # a hook, here alone
+        self.patched.setattr(self.ledger.database, "write", stepped)
 
     def _engine(
         self, _path: Path, carry_out: Callable[[str, int], None], *, poll: float
@@ -220,6 +220,10 @@ class World:
             freezes=self.freezes,
             rules=self.rules,
         )
+
+
+def _in_turn(move: int, ready: list[Actor]) -> Actor:
+    return ready[move % len(ready)]
 
 
 def _chosen(ready: list[Actor], order: Random) -> Actor:

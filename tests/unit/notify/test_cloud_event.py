@@ -15,22 +15,20 @@ from tests.unit.notify.telling import URL, last, told
 from tests.unit.promotion_scene import SERVICE, Scene
 from webhook_service.delivery import authenticate
 
-VECTOR = {
-    "secret": b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-    "id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-    "body": b'{"test": 2432232314}',
-    "signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-}
-"""What the standard's own libraries are tested with."""
+# what the standard's own libraries are tested with
+SECRET = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+BODY = b'{"test": 2432232314}'
+SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 AT = datetime.fromtimestamp(1614265330, UTC)
 
 
 def test_a_signature_is_the_one_of_the_standards_own_example() -> None:
-    notice = replace(trial(AT, URL), id=str(VECTOR["id"]))
-    headers = signed(notice, bytes(VECTOR["body"]), [bytes(VECTOR["secret"])], AT)  # type: ignore[arg-type]  # a constant
-    assert headers["webhook-id"] == VECTOR["id"]
+    notice = replace(trial(AT, URL), id=ID)
+    headers = signed(notice, BODY, [SECRET], AT)
+    assert headers["webhook-id"] == ID
     assert headers["webhook-timestamp"] == "1614265330"
-    assert headers["webhook-signature"] == VECTOR["signature"]
+    assert headers["webhook-signature"] == SIGNATURE
 
 
 def test_a_secret_that_is_no_base64_is_its_bytes_as_mlflow_signs() -> None:

@@ -37,9 +37,10 @@ def test_an_automatic_rollback_is_loud_and_tells_the_whole_story(one: Scene) -> 
 
 def test_a_first_image_comes_from_nothing(one: Scene) -> None:
     one.promote(1)
-    notice = told(one)
+    notice, image = told(one), one.promotions[0].image
+    assert image is not None
     assert (notice.title, notice.urgency) == ("fraud: scorer/1 was promoted", Urgency.SUCCESS)
-    assert f"from nothing to {one.promotions[0].image.digest}" in body_of(notice)  # type: ignore[union-attr]  # it has one
+    assert f"from nothing to {image.digest}" in body_of(notice)
 
 
 def test_what_came_to_no_image_names_none(one: Scene) -> None:
