@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-heade
 # the domain, the verifier, who may call and webhook authentication: every branch is tested
 CORE := $(BIN)/coverage report --fail-under=100 --include='*/pipeline/domain/*,*/pipeline/trust/*,*/pipeline/access/*,*/pipeline/ledger/tokens.py,*/webhook_service/access.py,*/webhook_service/bearers.py,*/webhook_service/links.py,*/webhook_service/delivery.py'
 
-.PHONY: help dev fmt lint types imports test quick check matrix docs bench demo image dist lock clean
+.PHONY: help dev fmt lint types imports test acceptance quick check matrix docs bench demo image dist lock clean
 .PHONY: cluster-smoke cluster-test cluster-up cluster-down bench-cluster
 
 help: ## list the verbs
@@ -52,12 +52,16 @@ imports: dev ## the architecture as contracts
 quick: dev ## the tests that take seconds
 	$(PYTEST) tests/unit tests/architecture -q
 
-test: lint types imports ## everything but cluster and matrix tests
+test: lint types imports ## every module and every contract, and what of them is tested
 	$(BIN)/python -m tests.servers.go_tools
-	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term -m 'not cluster and not matrix'
+	$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term -m 'not cluster and not matrix' --ignore tests/acceptance
 	@$(CORE) > .core.txt || { cat .core.txt; exit 1; }
 
-check: test ## the same as test
+acceptance: dev ## the product as people use it, between real servers, killed at every step
+	$(BIN)/python -m tests.servers.go_tools
+	$(PYTEST) -n 2 --dist loadgroup -m 'not matrix' tests/acceptance
+
+check: test acceptance ## both; with cluster-smoke it is what CI runs
 
 cluster-smoke: dev ## the core scenarios on a real cluster; builds it on first use, needs root
 	$(CLUSTER) build
@@ -73,7 +77,7 @@ cluster-up: dev ## a cluster to work with; prints the line that kubectl needs
 cluster-down: dev ## take it down
 	@$(CLUSTER) down
 
-matrix: dev ## the long ones, each of which `make test` shows in smaller parts
+matrix: dev ## the long ones, each of which `make check` shows in smaller parts
 	$(BIN)/python -m tests.servers.go_tools
 	$(PYTEST) -m matrix
 
