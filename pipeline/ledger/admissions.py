@@ -30,10 +30,9 @@ from pipeline.domain.admission import (
 from pipeline.domain.evidence import Refused
 from pipeline.domain.promotion import Kind, Promotion
 from pipeline.domain.references import Digest
-from pipeline.errors import NotFoundError
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
-from pipeline.ledger.promotions import OPEN, controls_of, find_within, steering_of
+from pipeline.ledger.promotions import OPEN, controls_of, known_within, steering_of
 from pipeline.ledger.rows import stamp
 from pipeline.ledger.services import held_within
 from pipeline.ledger.story import ADMITTED, tell_admitted, tell_approved, tell_invited
@@ -282,7 +281,4 @@ def _approval(row: sa.RowMapping) -> Approval:
 
 
 def _known(connection: sa.Connection, promotion: str) -> Promotion:
-    found = find_within(connection, promotion)
-    if found is None:
-        raise NotFoundError("decide about a promotion", promotion, "no such promotion is known")
-    return found
+    return known_within(connection, promotion, "decide about a promotion")

@@ -116,9 +116,7 @@ class Promotions:
         That it ended is told in its service's history.
         """
         with self._database.write() as connection:
-            before = find_within(connection, promotion)
-            if before is None:
-                raise NotFoundError("record a change", promotion, "no such promotion is known")
+            before = known_within(connection, promotion, "record a change")
             if before.phase.ended:
                 return before
             connection.execute(
@@ -172,9 +170,7 @@ class Controls:
 
         """
         with self._database.write() as connection:
-            found = find_within(connection, promotion)
-            if found is None:
-                raise NotFoundError("record a decision", promotion, "no such promotion is known")
+            found = known_within(connection, promotion, "record a decision")
             decide_within(connection, found, control)
 
     def first(self, promotion: str) -> Control | None:
@@ -203,6 +199,14 @@ def find_within(connection: sa.Connection, promotion: str) -> Promotion | None:
     query = sa.select(_table).where(_table.c.id == promotion)
     row = connection.execute(query).mappings().first()
     return None if row is None else promotion_of(row)
+
+
+def known_within(connection: sa.Connection, promotion: str, attempted: str) -> Promotion:
+    """Read one promotion within a transaction; without it, what is ``attempted`` cannot be done."""
+    found = find_within(connection, promotion)
+    if found is None:
+        raise NotFoundError(attempted, promotion, "no such promotion is known")
+    return found
 
 
 def newest_first(connection: sa.Connection, service: str) -> list[Promotion]:

@@ -8,10 +8,9 @@ import sqlalchemy as sa
 
 from pipeline.domain.evidence import Refused
 from pipeline.domain.promotion import Control, ControlKind, Kind, Promotion, Steering
-from pipeline.errors import NotFoundError
 from pipeline.ledger import schema
 from pipeline.ledger.database import Database
-from pipeline.ledger.promotions import decide_within, find_within, steering_of
+from pipeline.ledger.promotions import decide_within, known_within, steering_of
 
 _STARTED, _ENDED = "step_started", "step_ended"
 
@@ -32,9 +31,7 @@ class Steerings:
 
         """
         with self._database.write() as connection:
-            found = find_within(connection, promotion)
-            if found is None:
-                raise NotFoundError("steer", promotion, "no such promotion is known")
+            found = known_within(connection, promotion, "steer")
             objection = _objection(connection, found, control.kind)
             if objection is not None:
                 return Refused(objection)
