@@ -23,12 +23,13 @@ from tests.servers.counted_traffic import (
     gateway_scene,
     local_scene,
     scraped_cluster,
+    unread,
 )
 from tests.servers.gateway import Mesh
 from tests.servers.queue_proxies import Knative
 from tests.servers.waiting import until
 
-_TESTS = 9
+_TESTS = 8
 """At least as many as there are tests below: each takes pods that nobody has asked yet."""
 _SOURCES = [
     pytest.param("envoy", marks=pytest.mark.xdist_group("local")),
@@ -74,7 +75,14 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
 
 
 def series(scene: Scene, revision: str = STABLE) -> dict[str, RequestTotals]:
-    return scene.metrics.read("fraud", [STABLE, CANARY])[revision]
+    """Read; a source that has not scraped lately says so, and is asked again."""
+
+    def read() -> dict[str, dict[str, RequestTotals]] | None:
+        with suppress(UnavailableError):
+            return scene.metrics.read("fraud", [STABLE, CANARY])
+        return None
+
+    return until(read, "an answer", say=lambda: unread(scene))[revision]
 
 
 def counts(scene: Scene, revision: str = STABLE) -> dict[str, Counts]:
@@ -96,14 +104,7 @@ def buckets(scene: Scene) -> dict[float, int]:
 
 
 def comes(condition: Callable[[], bool]) -> None:
-    """Wait for counts: a source that has not scraped lately says so, and is asked again."""
-
-    def seen() -> bool:
-        with suppress(UnavailableError):
-            return condition()
-        return False
-
-    until(seen, "the counts")
+    until(condition, "the counts")
 
 
 def test_answers_count_as_completed_and_server_errors_as_failed(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """Two revisions that are sent requests, and what counts them: a scene for every source."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from tests.fakes.local_machine import LocalMachine, eventually, kill
 from tests.fakes.served_image import ImageMaker
 from tests.servers.gateway import Gateway, Mesh, running_gateway
 from tests.servers.prometheus import Prometheus
-from tests.servers.queue_proxies import Counting, Knative, serving
+from tests.servers.queue_proxies import Counting, Knative, addressed, answering
+from tests.servers.waiting import until
 
 STABLE, CANARY = "fraud-00001", "fraud-000010"
 """One name begins with the other."""
@@ -150,13 +152,23 @@ def gateway_scene(folder: Path, mesh: Mesh) -> Iterator[Scene]:
         yield AtGateway(gateway)
 
 
+@dataclass
+class Pair:
+    """Two pods that have counted nothing yet, and where they will answer."""
+
+    stable: Counting
+    places: list[tuple[Counting, socket.socket]] = field(default_factory=list)
+
+
 class Cluster:
     """One Prometheus, and many pairs of pods that it scrapes: each namespace serves one test.
 
-    Prometheus takes up to 5 s to see a new target, so all are there from the start.
+    Prometheus takes up to 10 s to see a new target, so it knows all of them from the start; but
+    pods answer only while their test runs. Were hundreds of scrapes a second answered all the time,
+    they would cost a fifth of a processor, and time out one and all where others compute.
     """
 
-    def __init__(self, prometheus: Prometheus, pairs: dict[Knative, list[Counting]]) -> None:
+    def __init__(self, prometheus: Prometheus, pairs: dict[Knative, list[Pair]]) -> None:
         self._prometheus = prometheus
         self._pairs = pairs
 
@@ -164,41 +176,48 @@ class Cluster:
     def scene(self, knative: Knative) -> Iterator[Scene]:
         """Lend two pods that have counted nothing yet."""
         self._prometheus.ensure()
-        scene = Scraped(self._prometheus, self._pairs[knative].pop())
-        eventually(lambda: bool(readable(scene)), "the first scrape")
-        yield scene
+        pair = self._pairs[knative].pop()
+        scene = Scraped(self._prometheus, pair.stable)
+        with ExitStack() as running:
+            for counting, listener in pair.places:
+                running.enter_context(answering(counting, listener))
+            until(lambda: not unread(scene), "the first scrape", say=lambda: unread(scene))
+            yield scene
 
 
 @contextmanager
 def scraped_cluster(folder: Path, *, tests: int) -> Iterator[Cluster]:
     """Start everything for so many tests with each age of Knative."""
-    pairs: dict[Knative, list[Counting]] = {knative: [] for knative in Knative}
+    pairs: dict[Knative, list[Pair]] = {knative: [] for knative in Knative}
     with ExitStack() as running:
         prometheus = Prometheus(folder)
         for knative in Knative:
             for number in range(tests):
                 namespace = f"{knative.name.lower().replace('_', '-')}-{number}"
-                for revision in (STABLE, CANARY):
-                    pod = f"{revision}-deployment-575687bc8-h4s92"
-                    counting = Counting(pod, namespace, revision, knative)
-                    running.enter_context(serving(counting))
+                stable, canary = (
+                    Counting(f"{name}-deployment-575687bc8-h4s92", namespace, name, knative)
+                    for name in (STABLE, CANARY)
+                )
+                pair = Pair(stable)
+                for counting in (stable, canary):
+                    listener = running.enter_context(addressed(counting))
+                    pair.places.append((counting, listener))
                     prometheus.scrape(
                         counting.address,
                         namespace=namespace,
-                        pod=pod,
-                        instance=f"10.0.{len(pairs[knative])}.{len(revision)}:9091",
+                        pod=counting.name,
+                        instance=f"10.0.{number}.{len(counting.revision)}:9091",
                     )
-                    if revision == STABLE:
-                        pairs[knative].append(counting)
+                pairs[knative].append(pair)
         running.callback(prometheus.kill)
         prometheus.start()
         yield Cluster(prometheus, pairs)
 
 
-def readable(scene: Scene) -> bool:
-    """Tell whether the source has anything to tell."""
+def unread(scene: Scene) -> str:
+    """Say why the source has nothing to tell; nothing where it has."""
     try:
         scene.metrics.read("fraud", [STABLE, CANARY])
-    except UnavailableError:
-        return False
-    return True
+    except UnavailableError as error:
+        return str(error)
+    return ""

@@ -5,14 +5,24 @@ Knative 1.21 as recorded from a cluster, the older ones as their sources write t
 proxied; :meth:`Counting.answer` moves the counters as one would.
 """
 
+import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+_PATIENCE = 10.0
+_HEAD = b"\r\n".join(
+    (
+        b"HTTP/1.1 200 OK",
+        b"Content-Type: text/plain; version=0.0.4; charset=utf-8",
+        b"Content-Length: %d",
+        b"Connection: close",
+        b"\r\n",
+    )
+)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _MILLISECONDS = (
     *(5, 10, 20, 40, 60, 80, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 900),
@@ -147,36 +157,58 @@ class CountingActivator(Counting):
 
 
 @contextmanager
+def addressed(counting: Counting, port: int = 0) -> Iterator[socket.socket]:
+    """Give it an address that is its own until the context ends, and refuses connections.
+
+    Prometheus takes seconds to see a new target, and a refused scrape costs next to nothing.
+    """
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        counting.address = f"127.0.0.1:{listener.getsockname()[1]}"
+        yield listener
+
+
+@contextmanager
+def answering(counting: Counting, listener: socket.socket) -> Iterator[Counting]:
+    """Let it be scraped at its address until the context ends."""
+    listener.listen()
+    thread = threading.Thread(target=_answer, args=(counting, listener))
+    thread.start()
+    try:
+        yield counting
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in accept()
+        thread.join()
+
+
+@contextmanager
 def serving(counting: Counting, port: int = 0) -> Iterator[Counting]:
     """Let it be scraped until the context ends; a port of one's own is for coming back."""
+    with addressed(counting, port) as listener, answering(counting, listener):
+        yield counting
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = counting.text().encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            del format, args
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Say nothing: whoever scraped was killed meanwhile."""
-
-    with Server(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        counting.address = f"127.0.0.1:{server.server_port}"
+def _answer(counting: Counting, listener: socket.socket) -> None:
+    """Answer one scrape after the other: no thread for each, and none that looks for its end."""
+    while True:
         try:
-            yield counting
-        finally:
-            server.shutdown()
-            thread.join()
+            connection, _ = listener.accept()
+        except OSError:
+            return  # its time is over
+        with connection, suppress(OSError):  # whoever scraped was killed meanwhile
+            connection.settimeout(_PATIENCE)
+            _answer_one(counting, connection)
+
+
+def _answer_one(counting: Counting, connection: socket.socket) -> None:
+    asked = b""
+    while not asked.endswith(b"\r\n\r\n"):
+        if not (piece := connection.recv(4096)):
+            return
+        asked += piece
+    body = counting.text().encode()
+    connection.sendall(_HEAD % len(body) + body)
 
 
 def _braces(labels: Mapping[str, str]) -> str:
