@@ -4,7 +4,6 @@ import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,34 +14,17 @@ from click.testing import CliRunner
 from pipeline.cli import main
 from pipeline.domain.access import Grant, Role
 from pipeline.domain.chain import Head, verify_chain
-from pipeline.domain.promotion import Phase, Promotion
+from pipeline.domain.promotion import Promotion
 from pipeline.ledger import new_token
-from tests.servers.laurel import Laurel, install
-from tests.servers.ports import free_ports
-from tests.servers.waiting import until
-from tests.unit.cli.conftest import FIRST, draft
-
-DYING = ("-m", "tests.integration.dying_receiver")
+from tests.integration.receivers import another, installed, receive, running
+from tests.servers.laurel import Laurel
 
 
 @pytest.fixture
 def laurel(tmp_path: Path) -> Iterator[Laurel]:
-    install(tmp_path, "http://127.0.0.1:9", None, {})
-    laurel = Laurel(tmp_path, DYING)
+    laurel = installed(tmp_path)
     yield laurel
     laurel.down()
-
-
-def receive(laurel: Laurel, point: str = "never") -> None:
-    laurel.start("serve", point=point)
-    until(laurel.answers, "the receiver", say=laurel.log)
-
-
-def waiting(laurel: Laurel) -> Promotion:
-    wanted = draft(1)
-    plan = replace(wanted.plan, approvals=1)
-    accepted = laurel.ledger.promotions.accept(replace(wanted, plan=plan))
-    return laurel.ledger.promotions.change(accepted.id, phase=Phase.RUNNING, image=FIRST)
 
 
 def linked(laurel: Laurel, promotion: Promotion, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -72,15 +54,10 @@ def test_of_many_who_press_at_once_at_two_receivers_one_approves_and_no_log_has_
     laurel: Laurel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receive(laurel)
-    promotion = waiting(laurel)
+    promotion = running(laurel, 1, approvals=1)
     path = linked(laurel, promotion, monkeypatch)
     first = laurel.settings.server.port
-    (port,) = free_ports(1)
-    settings = tmp_path / "laurel.yaml"
-    settings.write_text(settings.read_text().replace(str(first), str(port)))
-    other = Laurel(tmp_path, DYING)
-    try:
-        receive(other)
+    with another(laurel) as port:
         status, _, policies = call(port, "GET", path)
         assert status == 200
         assert [policy.partition(";")[0] for policy in policies] == [
@@ -90,9 +67,6 @@ def test_of_many_who_press_at_once_at_two_receivers_one_approves_and_no_log_has_
         with ThreadPoolExecutor(8) as threads:
             presses = [threads.submit(call, (first, port)[n % 2], "POST", path) for n in range(8)]
             answers = [press.result() for press in presses]
-    finally:
-        other.kill()
-        other.ledger.close()
     assert sorted(status for status, *_ in answers) == [200] + [410] * 7
     (approval,) = laurel.ledger.admissions.approvals(promotion.id)
     assert (approval.actor, approval.comment) == ("ada", "fine")
@@ -108,7 +82,7 @@ def test_a_receiver_killed_while_a_link_is_used_approved_or_did_not(
 ) -> None:
     port = laurel.settings.server.port
     receive(laurel, point)
-    promotion = waiting(laurel)
+    promotion = running(laurel, 1, approvals=1)
     path = linked(laurel, promotion, monkeypatch)
     with suppress(OSError, http.client.HTTPException):
         call(port, "POST", path)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,17 +13,14 @@ from pipeline.cli.again import Again
 from pipeline.cli.client import Client
 from pipeline.domain.access import Grant, Role
 from pipeline.domain.evidence import Refused
-from pipeline.domain.promotion import Kind, Phase, Promotion
+from pipeline.domain.promotion import Kind, Phase
 from pipeline.errors import ConfigurationError, UnavailableError
 from pipeline.ledger import new_token
+from tests.integration.receivers import installed, receive, running
 from tests.servers.fault_proxy import FaultProxy, fault_proxy
 from tests.servers.faults import Answer, Swallow
-from tests.servers.laurel import Laurel, install
-from tests.servers.waiting import until
-from tests.unit.cli.conftest import FIRST, draft
+from tests.servers.laurel import Laurel
 from tests.unit.webhook_service.test_api import promoted
-
-DYING = ("-m", "tests.integration.dying_receiver")
 
 
 class Person:
@@ -48,8 +44,7 @@ class Person:
 @pytest.fixture
 def laurel(tmp_path: Path) -> Iterator[Laurel]:
     """Lend a Laurel whose service served two versions; nothing runs yet."""
-    install(tmp_path, "http://127.0.0.1:9", None, {})
-    laurel = Laurel(tmp_path, DYING)
+    laurel = installed(tmp_path)
     promoted(laurel.ledger, 1)
     promoted(laurel.ledger, 2, before=1)
     yield laurel
@@ -68,18 +63,6 @@ def proxy(laurel: Laurel) -> Iterator[FaultProxy]:
         yield proxy
 
 
-def receive(laurel: Laurel, point: str = "never") -> None:
-    laurel.start("serve", point=point)
-    until(laurel.answers, "the receiver", say=laurel.log)
-
-
-def running(laurel: Laurel) -> Promotion:
-    wanted = draft(3)
-    plan = replace(wanted.plan, approvals=2)
-    accepted = laurel.ledger.promotions.accept(replace(wanted, plan=plan))
-    return laurel.ledger.promotions.change(accepted.id, phase=Phase.RUNNING, image=FIRST)
-
-
 def kinds(laurel: Laurel) -> list[str]:
     return [entry.kind for entry in laurel.ledger.history.entries("fraud")]
 
@@ -87,7 +70,7 @@ def kinds(laurel: Laurel) -> list[str]:
 def test_changes_whose_answers_are_swallowed_are_made_once_and_answered(
     laurel: Laurel, proxy: FaultProxy, ada: Person
 ) -> None:
-    found = running(laurel)
+    found = running(laurel, 3, approvals=2)
     proxy.fault(Swallow(), "POST|PUT|DELETE", nth=range(1, 99, 2))
     told = kinds(laurel)
     verbs = ("approve", "pause", "resume", "abort")
@@ -167,7 +150,7 @@ def test_where_nobody_ever_answered_nothing_is_asked_again(laurel: Laurel, ada: 
 def test_a_no_is_an_answer_and_a_second_thought_is_another_change(
     proxy: FaultProxy, laurel: Laurel, ada: Person
 ) -> None:
-    found = running(laurel)
+    found = running(laurel, 3, approvals=2)
     with ada.client(proxy.url) as client:
         path = ("POST", "promotions", found.id)
         assert client.change(*path, "resume", body={}) == Refused(
@@ -184,7 +167,7 @@ def test_a_no_is_an_answer_and_a_second_thought_is_another_change(
 def test_a_server_killed_between_the_change_and_its_answer_did_it_once(
     laurel: Laurel, ada: Person, verb: str
 ) -> None:
-    found = running(laurel)
+    found = running(laurel, 3, approvals=2)
     receive(laurel, "accepted")
 
     def start_again() -> None:

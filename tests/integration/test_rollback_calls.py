@@ -14,31 +14,23 @@ import pytest
 from pipeline.domain.chain import Head, verify_chain
 from pipeline.domain.promotion import Kind
 from tests.fakes.mlflow_webhook import call_for_rollback
-from tests.servers.laurel import Laurel, install
-from tests.servers.ports import free_ports
-from tests.servers.waiting import until
+from tests.integration.receivers import another, installed, receive
+from tests.servers.laurel import Laurel
 from tests.unit.webhook_service.test_api import promoted
 
 BACK = {"service": "fraud", "reason": "error budget is spent"}
 SECRET = "secret of the pager"
-DYING = ("-m", "tests.integration.dying_receiver")
 
 
 @pytest.fixture
 def laurel(tmp_path: Path) -> Iterator[Laurel]:
     """Lend a Laurel whose service served two versions; nothing runs yet."""
-    install(tmp_path, "http://127.0.0.1:9", None, {"rollback": {"secret_file": "pager.secret"}})
+    laurel = installed(tmp_path, {"rollback": {"secret_file": "pager.secret"}})
     (tmp_path / "pager.secret").write_text(SECRET)
-    laurel = Laurel(tmp_path, DYING)
     promoted(laurel.ledger, 1)
     promoted(laurel.ledger, 2, before=1)
     yield laurel
     laurel.down()
-
-
-def receive(laurel: Laurel, point: str = "never") -> None:
-    laurel.start("serve", point=point)
-    until(laurel.answers, "the receiver", say=laurel.log)
 
 
 def send(port: int, delivery: str) -> tuple[int, dict[str, Any]]:
@@ -75,23 +67,14 @@ def test_a_receiver_killed_in_the_middle_of_a_rollback_did_all_of_it_or_nothing(
 
 
 def test_of_two_receivers_on_one_ledger_one_wins_and_the_other_is_told(
-    laurel: Laurel, tmp_path: Path
+    laurel: Laurel,
 ) -> None:
     receive(laurel)
-    settings = tmp_path / "laurel.yaml"
-    (port,) = free_ports(1)
-    before = str(laurel.settings.server.port)
-    settings.write_text(settings.read_text().replace(before, str(port)))
-    other = Laurel(tmp_path, DYING)
-    try:
-        receive(other)
+    with another(laurel) as port:
         ports = [laurel.settings.server.port, port]
         with ThreadPoolExecutor(8) as threads:
             calls = [threads.submit(send, ports[n % 2], f"d-{n}") for n in range(8)]
             answers = [call.result() for call in calls]
-    finally:
-        other.kill()
-        other.ledger.close()
     assert sorted(status for status, _ in answers) == [200] * 7 + [202]
     assert len({answer["promotion"] for _, answer in answers}) == 1
     assert [each.kind for each in laurel.promotions()][2:] == [Kind.ROLLBACK]
