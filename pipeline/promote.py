@@ -24,7 +24,7 @@ from pipeline.run import Ended, Run
 from pipeline.steps.admit import admit, pass_by
 from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.build import build
-from pipeline.steps.canary import canary
+from pipeline.steps.canary import canary, stand_by
 from pipeline.steps.check import check
 from pipeline.steps.compare import compare
 from pipeline.steps.complete import complete
@@ -240,6 +240,15 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
             sequence=promotion.sequence,
             target=target,
             metrics=tools.metrics,
+            clock=tools.clock,
+            journal=run.record,
+            freezes=tools.freezes,
+            still_wanted=wanted,
+        )
+    elif promotion.kind is not Kind.ROLLBACK and not run.record.began(complete):
+        run.fresh(
+            stand_by,
+            revision,
             clock=tools.clock,
             journal=run.record,
             freezes=tools.freezes,

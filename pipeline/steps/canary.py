@@ -22,7 +22,7 @@ from pipeline.domain.evidence import (
 from pipeline.domain.plan import Plan
 from pipeline.domain.promotion import Control
 from pipeline.domain.traffic import Complete, Decision, Fail, Gate, Hold, Raise, decide
-from pipeline.errors import LaurelError, TransientError
+from pipeline.errors import LaurelError, TransientError, UnavailableError
 from pipeline.ports import Clock, Freezes, Journal, Metrics, ServingTarget, StillWanted
 
 LOOK = "look"
@@ -80,6 +80,37 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
     return watch.run() if revision.stable else watch.alone()
 
 
+def stand_by(
+    revision: CanaryRevision,
+    *,
+    clock: Clock,
+    journal: Journal,
+    freezes: Freezes,
+    still_wanted: StillWanted,
+) -> CanaryRevision | Stopped:
+    """Wait until what returns without a canary may still have traffic, and is still wanted.
+
+    It was let in before it started, and a start or a crash takes its time: whoever froze, held or
+    paused the service meanwhile is heeded.
+
+    Raises
+    ------
+    StepError
+        Where the ledger or MLflow cannot be read.
+
+    """
+    while (control := journal.control()) is None:
+        gate = _gate(revision.service, clock=clock, journal=journal, freezes=freezes)
+        journal.waiting(gate.closed, gate.until)
+        if gate.closed is None:
+            answer = still_wanted()
+            if isinstance(answer, Unknown):
+                raise UnavailableError("read the alias again", "mlflow", answer.why)
+            return answer or revision
+        clock.sleep(_LONGEST_SLEEP)
+    return Stopped(control)
+
+
 @dataclass(frozen=True, slots=True)
 class _Watch:
     """One canary with everything it may touch."""
@@ -132,15 +163,8 @@ class _Watch:
         return Stopped(control)
 
     def _gate(self) -> Gate:
-        """Ask whether more may be given now; who completes a canary outranks a pause and a hold."""
-        steering = self.journal.steering()
-        frozen = self.freezes.frozen(self.revision.service, self.clock.now())
-        if frozen is not None:
-            return Gate(FREEZE, frozen.until, steering.completed)
-        if steering.paused is not None:
-            return Gate(RESUME, None, steering.completed)
-        held = steering.completed is None and self.journal.held() is not None
-        return Gate(RELEASE if held else None, None, steering.completed)
+        service = self.revision.service
+        return _gate(service, clock=self.clock, journal=self.journal, freezes=self.freezes)
 
     def _resume(self) -> CanaryState:
         looks = self.journal.notes(LOOK)
@@ -260,3 +284,15 @@ class _Watch:
         while left > 0 and self.journal.control() is None:
             self.clock.sleep(min(left, _LONGEST_SLEEP))
             left -= _LONGEST_SLEEP
+
+
+def _gate(service: str, *, clock: Clock, journal: Journal, freezes: Freezes) -> Gate:
+    """Ask whether more may be given now; who completes a canary outranks a pause and a hold."""
+    steering = journal.steering()
+    frozen = freezes.frozen(service, clock.now())
+    if frozen is not None:
+        return Gate(FREEZE, frozen.until, steering.completed)
+    if steering.paused is not None:
+        return Gate(RESUME, None, steering.completed)
+    held = steering.completed is None and journal.held() is not None
+    return Gate(RELEASE if held else None, None, steering.completed)
