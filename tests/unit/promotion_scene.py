@@ -1,11 +1,9 @@
 """One worker's world in memory, with a real ledger: promotions run by a clock that never waits."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +39,7 @@ from tests.fakes.image_registry import InMemoryRegistry
 from tests.fakes.metrics import FakeMetrics
 from tests.fakes.model_registry import FakeModelRegistry
 from tests.fakes.serving_target import FakeServingTarget
+from tests.unit.ledgers import open_ledger
 from tests.unit.steps.model_scene import FIXTURES
 
 SERVICE, MODEL = "fraud", "scorer"
@@ -298,18 +297,3 @@ def scene(folder: Path, **changes: Any) -> Iterator[Scene]:  # noqa: ANN401 - fi
         yield Scene(ledger, **changes)
     finally:
         ledger.close()
-
-
-def open_ledger(folder: Path) -> Ledger:
-    """Open a new ledger, copied from one that was migrated once."""
-    (folder / "laurel.db").write_bytes(_migrated())
-    return Ledger(f"sqlite:///{folder}/laurel.db")
-
-
-@cache
-def _migrated() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/laurel.db")
-        ledger.migrate()
-        ledger.close()
-        return Path(folder, "laurel.db").read_bytes()

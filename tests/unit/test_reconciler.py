@@ -16,6 +16,7 @@ from pipeline.ledger import Ledger
 from pipeline.reconciler import Reconciler
 from tests.fakes.clock import FakeClock
 from tests.fakes.model_registry import FakeModelRegistry
+from tests.unit.ledgers import open_ledger
 
 POLL = 30.0
 IMAGE = ImageRef("scorer", Digest.of(b"an image"))
@@ -58,8 +59,7 @@ class Scene:
 
 
 def scene(folder: Path, *plans: Plan) -> Scene:
-    ledger = Ledger(f"sqlite:///{folder}/laurel.db")
-    ledger.migrate()
+    ledger = open_ledger(folder)
     registry, clock = FakeModelRegistry(), FakeClock()
     services = {plan.service: plan for plan in plans}
     reconciler = Reconciler(ledger, registry, services, clock, timedelta(seconds=POLL))

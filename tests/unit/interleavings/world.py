@@ -46,7 +46,8 @@ from tests.unit.interleavings.stepped import (
     WatchedFreezes,
     WatchedTarget,
 )
-from tests.unit.promotion_scene import Scene, open_ledger
+from tests.unit.ledgers import open_ledger
+from tests.unit.promotion_scene import Scene
 
 _POLL = timedelta(seconds=5)
 _QUIET = 3 * _POLL

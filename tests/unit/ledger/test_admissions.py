@@ -1,11 +1,9 @@
 """Several who decide at the same moment: each is told what the ledger made of it."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,17 +26,10 @@ from pipeline.domain.references import Digest, ImageRef, ModelVersion
 from pipeline.errors import NotFoundError
 from pipeline.ledger import Entrance, Ledger
 from tests.fakes.clock import START
-from tests.unit.promotion_scene import open_ledger
+from tests.unit.ledgers import open_ledger
 
 IMAGE = ImageRef("ml/fraud", Digest.of(b"one"))
 RULES = Rules()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = open_ledger(tmp_path)
-    yield opened
-    opened.close()
 
 
 def accepted(ledger: Ledger, number: int, *, approvals: int = 0, namespace: str = "") -> Promotion:

@@ -18,10 +18,9 @@ from pipeline.domain.serving import Hold
 from pipeline.errors import NotFoundError, UnavailableError
 from pipeline.ledger import Ledger
 from pipeline.ledger.schema import events
-from tests.unit.ledger.test_ledger import IMAGE, NOW, draft, ledger
-from tests.unit.promotion_scene import open_ledger
+from tests.unit.ledger.test_ledger import IMAGE, NOW, draft
+from tests.unit.ledgers import open_ledger
 
-__all__ = ["ledger"]
 SERVICES = ("fraud", "churn")
 
 

@@ -1,6 +1,5 @@
 """The ledger keeps what it accepted, whoever else writes, and whatever happens to the disk."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,14 +29,6 @@ from pipeline.ledger import Ledger, new_id, schema, stamp
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 IMAGE = ImageRef("ml/fraud", Digest("sha256:" + "a" * 64))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(f"sqlite:///{tmp_path}/laurel.db")
-    made.migrate()
-    yield made
-    made.close()
 
 
 def draft(version: int = 1, service: str = "fraud", kind: Kind = Kind.PROMOTION) -> Promotion:
@@ -236,11 +227,13 @@ def test_a_ledger_without_its_schema_says_so(tmp_path: Path) -> None:
     empty.close()
 
 
-@pytest.mark.usefixtures("ledger")
 def test_nobody_else_may_read_the_ledger(tmp_path: Path) -> None:
+    made = Ledger(f"sqlite:///{tmp_path}/laurel.db")
+    made.migrate()
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("laurel.db*")}
     assert modes["laurel.db"] == 0o600
     assert set(modes.values()) == {0o600}
+    made.close()
 
 
 def test_a_ledger_that_cannot_be_written_is_unavailable(ledger: Ledger) -> None:

@@ -17,6 +17,7 @@ from pipeline.ledger import Ledger
 from pipeline.ledger.database import Database, alembic_config
 from pipeline.ledger.schema import metadata
 from tests.unit.ledger.test_ledger import IMAGE, NOW, draft
+from tests.unit.ledgers import open_ledger
 
 LATER = [NOW + timedelta(minutes=n) for n in range(10)]
 
@@ -60,8 +61,7 @@ def told(ledger: Ledger, service: str) -> list[tuple[str, str, str | None, dict[
 def lived(tmp_path: Path) -> Iterator[Ledger]:
     """Lend a ledger of today with two services, decisions, events and a hold."""
     (tmp_path / "today").mkdir()
-    ledger = Ledger(f"sqlite:///{tmp_path}/today/laurel.db")
-    ledger.migrate()
+    ledger = open_ledger(tmp_path / "today")
     first = ledger.promotions.accept(draft())
     ledger.events.append(first.id, LATER[1], "step_started", {"name": "check", "attempt": 1})
     ledger.events.append(first.id, LATER[2], "look", {"percent": 10, "p": 0.001, "big": 2**60})

@@ -1,8 +1,6 @@
 """The ledger keeps no token, and what it keeps of one opens nothing."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +18,6 @@ DAY = timedelta(days=1)
 OPERATOR = Grant(frozenset({Role.OPERATOR, Role.APPROVER}), frozenset({"fraud", "churn"}))
 READER = Grant(frozenset({Role.READER}))
 SINGLE = SingleUse("a" * 64, NOW + timedelta(minutes=10))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with closing(Ledger(f"sqlite:///{tmp_path}/laurel.db")) as made:
-        made.migrate()
-        yield made
 
 
 def issue(

@@ -1,0 +1,17 @@
+"""What many units need: a ledger of their own."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.ledger import Ledger
+from tests.unit.ledgers import open_ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Lend an empty ledger, laurel.db in the test's folder."""
+    with closing(open_ledger(tmp_path)) as opened:
+        yield opened
