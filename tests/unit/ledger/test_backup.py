@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,16 +22,19 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(file: Path) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{file}")
-    opened.migrate()
-    opened.promotions.accept(draft())
-    yield opened
-    opened.close()
+def ledger(ledger: Ledger) -> Ledger:
+    ledger.promotions.accept(draft())
+    return ledger
 
 
 def reopened(file: Path) -> Ledger:
     return Ledger(f"sqlite:///{file}")
+
+
+def edit(copy: Path, statement: str) -> None:
+    with closing(sqlite3.connect(copy)) as opened:
+        opened.execute(statement)
+        opened.commit()
 
 
 def go_on(ledger: Ledger) -> None:
@@ -145,9 +147,7 @@ def test_a_copy_whose_history_was_changed_is_refused(
     copy = tmp_path / "copy.db"
     back_up(file, copy)
     ledger.close()
-    with closing(sqlite3.connect(copy)) as opened:
-        opened.execute("UPDATE events SET data = json_set(data, '$.reason', 'none')")
-        opened.commit()
+    edit(copy, "UPDATE events SET data = json_set(data, '$.reason', 'none')")
     with pytest.raises(CorruptedError, match="entry 1 was changed"):
         restore(copy, file, older=False)
     with closing(reopened(file)) as same:
@@ -170,9 +170,7 @@ def test_a_copy_of_a_newer_laurel_is_refused(ledger: Ledger, file: Path, tmp_pat
     copy = tmp_path / "copy.db"
     back_up(file, copy)
     ledger.close()
-    with closing(sqlite3.connect(copy)) as opened:
-        opened.execute("UPDATE alembic_version SET version_num = '9999'")
-        opened.commit()
+    edit(copy, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigurationError, match="was made by a newer Laurel"):
         restore(copy, file, older=False)
 
