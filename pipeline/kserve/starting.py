@@ -5,7 +5,7 @@ those calls would be two requests a second, for as long as a model loads.
 """
 
 import threading
-from contextlib import suppress
+import time
 from dataclasses import dataclass
 
 from pipeline.domain.serving import Readiness
@@ -31,6 +31,8 @@ class Waiting:
     def readiness(self, service: Service, revision: str, *, wait: float = 0.0) -> Answer:
         """Tell whether a revision can take traffic, and why not, at the latest after ``wait``.
 
+        Before that it is answered when it can, or never will.
+
         Raises
         ------
         NotFoundError
@@ -40,8 +42,9 @@ class Waiting:
         key = f"{service.cluster.namespace}/{revision}"
         if wait <= 0:
             return _answer(service, revision)[0]
+        end = time.monotonic() + wait
         look = self._looks.get(key) or _look(service, revision, FIRST_LOOK)
-        if look.watch is not None and look.watch.over(wait):
+        while look.watch is not None and look.watch.over(end - time.monotonic()):
             pause = FIRST_LOOK if look.watch.changed else min(look.pause * 2, RAREST_LOOK)
             look = _look(service, revision, pause)
         if look.watch is None:
@@ -75,16 +78,16 @@ class _Watch:
 
     def over(self, wait: float) -> bool:
         """Tell whether it has ended, waiting so long for it."""
-        return self._over.wait(wait)
+        return self._over.wait(max(wait, 0.0))
 
     def _follow(self) -> None:
         try:
-            with suppress(LaurelError):  # whoever looks next meets the same, and says so
-                self.changed = bool(
-                    self._service.until_revision(
-                        self._found.name, self._says_more, seconds=self._seconds
-                    )
-                )
+            seen = self._service.until_revision(
+                self._found.name, self._says_more, seconds=self._seconds
+            )
+            self.changed = bool(seen)
+        except LaurelError:  # whoever looks next meets the same, and says so
+            self._over.wait(self._seconds)
         finally:
             self._over.set()
 

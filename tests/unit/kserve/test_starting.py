@@ -24,18 +24,25 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         yield scene
 
 
-class Ended:
-    """A watch that ended at once without a change; ``planned`` is how long each was to last."""
+class Quiet:
+    """A watch without a change, in a time of its own; ``planned`` is how long each was to last."""
 
     planned: list[float]
     changed = False
+    now = 0.0
 
     def __init__(self, service: Service, found: Revision, need: int, seconds: float) -> None:
         del service, found, need
         self.planned.append(seconds)
+        self.end = Quiet.now + seconds
 
     def over(self, wait: float) -> bool:
-        return wait > 0
+        Quiet.now = min(self.end, Quiet.now + wait)
+        return self.end <= Quiet.now
+
+    @classmethod
+    def monotonic(cls) -> float:
+        return cls.now
 
 
 def test_one_watch_serves_all_who_ask_meanwhile(
@@ -61,22 +68,24 @@ def test_who_waits_is_answered_when_the_revision_changes(
     revision = scene.target.deploy(PLAN, scene.image("v1", Behaviour(ready_after=5.0)), 1)
     assert scene.target.readiness(SERVICE, revision, wait=0.01)[0] is Readiness.STARTING
     scene.fake.advance(10)
-    eventually(lambda: scene.target.readiness(SERVICE, revision, wait=30.0)[0] is Readiness.READY)
+    assert scene.target.readiness(SERVICE, revision, wait=30.0) == (Readiness.READY, "")
 
 
 def test_the_longer_nothing_changes_the_more_rarely_everything_is_looked_at(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Ended, "planned", [], raising=False)
-    monkeypatch.setattr(starting, "_Watch", Ended)
+    monkeypatch.setattr(Quiet, "planned", [], raising=False)
+    monkeypatch.setattr(starting, "_Watch", Quiet)
+    monkeypatch.setattr(starting, "time", Quiet)
     revision = scene.target.deploy(PLAN, scene.image("v1", NEVER), 1)
     scene.settle()
-    for _ in range(6):
+    for _ in range(40):
         assert scene.target.readiness(SERVICE, revision, wait=1.0)[0] is Readiness.STARTING
-    assert Ended.planned == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
-    monkeypatch.setattr(Ended, "changed", True)
-    scene.target.readiness(SERVICE, revision, wait=1.0)
-    assert Ended.planned[-1] == 1.0
+    assert Quiet.planned == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+    assert scene.target.readiness(SERVICE, revision, wait=10.0)[0] is Readiness.STARTING
+    monkeypatch.setattr(Quiet, "changed", True)
+    scene.target.readiness(SERVICE, revision, wait=5.5)
+    assert Quiet.planned[7:] == [10.0, 1.0]
 
 
 def test_who_does_not_wait_watches_nothing(scene: Scene) -> None:
@@ -96,5 +105,7 @@ def test_a_watch_that_fails_is_the_next_looks_business(
         raise UnavailableError("watch the revision", revision, "the API server is away")
 
     monkeypatch.setattr(Service, "until_revision", away)
-    for _ in range(3):
-        assert scene.target.readiness(SERVICE, revision, wait=5.0)[0] is Readiness.STARTING
+    monkeypatch.setattr(starting, "FIRST_LOOK", 0.1)
+    before = scene.cluster.calls.copy()
+    assert scene.target.readiness(SERVICE, revision, wait=0.4)[0] is Readiness.STARTING
+    assert (scene.cluster.calls - before).total() <= 9  # three looks: it does not ask in a rush
