@@ -1,9 +1,6 @@
 """docs/notifications.md, as a reader follows it; and a worker that is killed while it tells."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +11,8 @@ from pipeline.domain.promotion import Phase
 from tests.acceptance.conftest import Registered, Start
 from tests.architecture.commands import ROOT, commands, shown
 from tests.servers.laurel import Laurel
+from tests.servers.prompt import type_
 from tests.servers.receiving import Posted, Receiver, receiving
-from tests.servers.unmeasured import unmeasured
 from tests.servers.waiting import until
 
 PAGE = ROOT / "docs/notifications.md"
@@ -48,23 +45,13 @@ def test_every_line_of_the_page_does_what_it_says(
     ops, audit = receivers
     settings = block("yaml").replace("https://audit.example.com/laurel", audit.url)
     (tmp_path / "laurel.yaml").write_text(settings)
-    variables = unmeasured() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for command in commands(PAGE):
         typed = command.replace(
             "slack://TokenA/TokenB/TokenC/#models", f"json://127.0.0.1:{ops.port}/"
         )
-        done = subprocess.run(
-            ["bash", "-euc", typed],  # noqa: S607 - the reader's shell
-            cwd=tmp_path,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        printed = type_(typed, tmp_path)
         if command == "laurel notify":
-            assert done.stdout == shown(PAGE, command)
+            assert printed == shown(PAGE, command)
     assert [len(each.posted) for each in receivers] == [1, 1]
     secret = (tmp_path / "audit.secret").read_text().strip()
     assert verify(audit.posted[0], secret)

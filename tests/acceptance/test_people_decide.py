@@ -1,10 +1,5 @@
 """docs/approvals.md as people follow it: what waits is killed, approved and steered."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import urllib3
 
@@ -12,7 +7,7 @@ from pipeline.domain.promotion import Phase
 from tests.acceptance.conftest import Registered, Start
 from tests.architecture.commands import ROOT, commands
 from tests.servers.laurel import Laurel
-from tests.servers.unmeasured import unmeasured
+from tests.servers.prompt import type_
 from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("promotions")
@@ -26,17 +21,7 @@ def typed(laurel: Laurel, command: str) -> str:
     meant = command.replace("8080", str(laurel.settings.server.port))
     if laurel.promotions():
         meant = meant.replace("ID", laurel.promotions()[-1].id)
-    done = subprocess.run(
-        ["bash", "-euc", meant],  # noqa: S607 - the reader's shell
-        cwd=laurel.folder,
-        env=unmeasured() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return type_(meant, laurel.folder)
 
 
 def press(url: str, method: str = "POST") -> int:

@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from pipeline import own_release
 from tests.architecture.commands import ROOT, commands
 from tests.servers.checkout import check_out, uv_cache
-from tests.servers.unmeasured import unmeasured
+from tests.servers.prompt import type_
 
 pytestmark = pytest.mark.xdist_group("installed")
 TYPED = commands(ROOT / "docs/install.md")
@@ -70,27 +69,17 @@ def test_wheel_and_sdist_are_the_same_bytes_from_another_folder_umask_and_hour(
     assert len(made["here"]) == 2
 
 
-def type_(command: str, folder: Path) -> str:
+def typed(command: str, folder: Path) -> str:
     """Type a command in an empty folder of a user who has nothing but uv."""
     home = folder / "home"
-    done = subprocess.run(
-        ["bash", "-euc", command],  # noqa: S607 - the reader's shell
-        cwd=folder,
-        env=unmeasured()
-        | {
-            "HOME": str(home),
-            "XDG_DATA_HOME": str(home / ".local/share"),
-            "UV_CACHE_DIR": uv_cache(),
-            "UV_PYTHON": sys.executable,
-            "PATH": f"{home}/.local/bin:{folder}/tools:/usr/bin:/bin",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    env = {
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / ".local/share"),
+        "UV_CACHE_DIR": uv_cache(),
+        "UV_PYTHON": sys.executable,
+        "PATH": f"{home}/.local/bin:{folder}/tools:/usr/bin:/bin",
+    }
+    return type_(command, folder, env)
 
 
 @pytest.mark.slow
@@ -101,12 +90,12 @@ def test_uv_installs_it_as_a_tool_and_it_works_where_nothing_else_is(
     shutil.copy(ROOT / "dockerfiles/laurel.lock", tmp_path)
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "uv").symlink_to(Path(sys.executable).parent / "uv")
-    installed, version, _, steps = (type_(command, tmp_path) for command in BY_UV)
+    installed, version, _, steps = (typed(command, tmp_path) for command in BY_UV)
     assert (installed, version) == ("", "laurel, version 0.1.0\n")
     assert "signature and provenance" in steps
     assert (tmp_path / "laurel.yaml").exists()
-    where = type_("head -1 $(command -v laurel)", tmp_path)
+    where = typed("head -1 $(command -v laurel)", tmp_path)
     assert where.startswith(f"#!{tmp_path}/home/.local/share/uv/tools/laurel/")
-    has = type_(f"{where.removeprefix('#!').strip()} -c {shlex.quote(LIST)}", tmp_path).split()
+    has = typed(f"{where.removeprefix('#!').strip()} -c {shlex.quote(LIST)}", tmp_path).split()
     assert "boto3" in has
     assert "pytest" not in has
