@@ -48,7 +48,6 @@ def _told(environment: dict[str, str]) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.slow
 def test_the_demo_shows_what_it_says_and_leaves_nothing_behind(tmp_path: Path) -> None:
     report = _told(_environment(tmp_path))
     first, good, bad, back = report["chapters"]
@@ -112,7 +111,6 @@ def test_a_demo_that_is_interrupted_while_it_starts_leaves_nothing_behind(tmp_pa
     assert _left_in(tmp_path) == []
 
 
-@pytest.mark.slow
 def test_a_demo_that_is_ended_while_it_serves_from_a_registry_leaves_nothing_behind(
     htpasswd_registry: Registry, tmp_path: Path
 ) -> None:

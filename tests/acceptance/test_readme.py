@@ -1,9 +1,6 @@
 """Every command of README.md and docs/, typed as it stands there, against a real MLflow."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +12,10 @@ from tests.architecture.commands import PAGES, ROOT, commands, shown
 from tests.servers.laurel import MODEL, Laurel
 from tests.servers.mlflow import FIXTURES, MlflowServer
 from tests.servers.ports import free_ports
-from tests.servers.unmeasured import unmeasured
+from tests.servers.prompt import type_
 from tests.servers.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.slow]
+pytestmark = pytest.mark.xdist_group("readme")
 REQUEST = (FIXTURES / "sk-pickle" / "serving_input_example.json").read_bytes()
 UP, DOWN = "laurel up", "laurel down"
 HISTORY = ("laurel history fraud", "laurel history fraud --verify")
@@ -57,17 +54,7 @@ class Reader:
             command = re.sub(rf"\b{word}\b", meant, command)
         if re.match("[A-Z]+=", command):
             self.variables.append(command)
-        done = subprocess.run(
-            ["bash", "-euc", "\n".join([*self.variables, command])],  # noqa: S607 - the reader's shell
-            cwd=self.folder,
-            env=unmeasured() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        return type_("\n".join([*self.variables, command]), self.folder)
 
     def hurry(self) -> None:
         """Change laurel.yaml as a test must: free ports, short steps, and no poll that helps."""

@@ -19,7 +19,7 @@ from tests.servers.go_tools import ACT, built
 from tests.servers.registries import Registry
 from tests.servers.unmeasured import unmeasured
 
-pytestmark = [pytest.mark.xdist_group("docker_engine"), pytest.mark.slow]
+pytestmark = pytest.mark.xdist_group("docker_engine")
 WORDS = "password of a test's key"
 MAKE = f"""#!/bin/sh
 # a machine whose environment is there already; the machine of the first job may be another

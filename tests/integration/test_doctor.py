@@ -9,8 +9,7 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,81 +19,18 @@ import yaml
 from click.testing import CliRunner
 
 from pipeline import wiring
-from pipeline.adapters.system_clock import SystemClock
 from pipeline.cli import main
-from pipeline.doctor.finding import Finding
-from pipeline.doctor.looks import looked
 from pipeline.settings.load import load_settings
 from pipeline.trust.key_file import create_key_file
 from tests.acceptance.conftest import docker_login
 from tests.servers.answering import answering
 from tests.servers.laurel import install
-from tests.servers.mlflow import MlflowServer, running_mlflow
+from tests.servers.mlflow import MlflowServer
+from tests.servers.patient import Patient
 from tests.servers.ports import free_ports
 from tests.servers.registries import Registry, running_ociserver, running_plain
 
 pytestmark = pytest.mark.xdist_group("mlflow")
-
-
-@dataclass
-class Patient:
-    """A folder with laurel.yaml, and what its doctor finds."""
-
-    folder: Path
-    mlflow: MlflowServer
-    model: str
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "laurel.yaml"
-
-    @property
-    def url(self) -> str:
-        return wiring.webhook_url(load_settings(self.config, {}))
-
-    def set(self, section: str, **keys: object) -> None:
-        """Change laurel.yaml; a list's keys are those of its one service."""
-        said = yaml.safe_load(self.config.read_text())
-        if section == "services":
-            said[section] = [said[section][0] | keys]
-        else:
-            said[section] = (said.get(section) or {}) | keys
-        self.config.write_text(yaml.safe_dump(said))
-
-    def findings(self, *, ahead: timedelta = timedelta(0)) -> list[Finding]:
-        settings = load_settings(self.config, {})
-        return list(looked(wiring.build_looks(settings, _Clock(ahead))))
-
-    def amiss(self, **how: timedelta) -> list[Finding]:
-        return [each for each in self.findings(**how) if each.level != "ok"]
-
-    def told(self, what: str, fix: str, **how: timedelta) -> None:
-        """Find exactly this, with this fix."""
-        found = self.amiss(**how)
-        assert [f for f in found if what in f.what and fix in f.fix], found
-
-    def well(self) -> None:
-        assert self.amiss() == []
-
-    def type(self, *command: str) -> None:
-        """Type a fix."""
-        result = CliRunner().invoke(main, [*command, "--config", str(self.config)])
-        assert result.exit_code == 0, result.output
-
-    def webhook(self) -> dict[str, Any]:
-        listed = self.mlflow.call("GET", "mlflow/webhooks").get("webhooks", [])
-        (found,) = (each for each in listed if each["url"] == self.url)
-        return dict(found)
-
-
-class _Clock(SystemClock):
-    """The clock of this machine, set wrong."""
-
-    def __init__(self, ahead: timedelta) -> None:
-        self._ahead = ahead
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
 
 
 def installed(folder: Path, mlflow: MlflowServer, **sections: object) -> Patient:
@@ -407,50 +343,3 @@ def test_a_ledger_of_another_schema_is_found(patient: Patient) -> None:
         database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
         database.commit()
     patient.well()
-
-
-@pytest.mark.slow
-def test_settings_of_mlflows_owner_are_found_one_after_another(tmp_path: Path) -> None:
-    """Each fix is the next start of one MLflow server; what was hidden behind it is found then."""
-    port, hosts = free_ports(1)[0], ["--allowed-hosts", "mlflow.example.com"]
-    environment = {
-        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "https",
-        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "false",
-        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "",
-    }
-    (tmp_path / "mlflow").mkdir()
-
-    def started(*arguments: str) -> Any:  # noqa: ANN401 - a context
-        folder = tmp_path / "mlflow"
-        return running_mlflow(folder, port, environment=environment, arguments=arguments)
-
-    folder = install(tmp_path / "laurel", f"http://127.0.0.1:{port}", tmp_path / "cache")
-    with answering(folder):
-        with started(*hosts) as mlflow:
-            patient = Patient(folder, mlflow, "fraud-scorer")
-            patient.told("could not list the aliases", "--allowed-hosts")
-        with started("--allowed-hosts", f"127.0.0.1:{port}") as mlflow:
-            mlflow.create_model(patient.model)
-            mlflow.register(patient.model)
-            mlflow.set_alias(patient.model, "champion", 1)
-            patient.told("takes no webhook", "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https")
-        environment["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] = "http,https"
-        with started():
-            patient.told("takes no webhook", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true")
-        environment["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] = "true"
-        with started("--workers", "2"):
-            patient.told("each have an encryption key of their own", "ENCRYPTION_KEY")
-        with started():
-            patient.type("webhook", "install")
-            patient.well()  # nobody can see from outside that the next start will break it
-        with started():
-            patient.told("cannot read the secrets", "UPDATE webhooks SET secret = NULL")
-        key = "bGF1cmVsLXRlc3RzLWtleS0zMi1ieXRlcy1sb25nISE="
-        environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"] = key
-        with closing(sqlite3.connect(tmp_path / "mlflow" / "mlflow.db")) as database:
-            database.execute("UPDATE webhooks SET secret = NULL")
-            database.commit()
-        with started("--workers", "2"):
-            patient.told("another secret than Laurel", "laurel webhook install")
-            patient.type("webhook", "install")
-            patient.well()

@@ -1,4 +1,4 @@
-"""What many units need: a ledger of their own."""
+"""What many units need: a folder and a ledger of their own."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,6 +8,14 @@ import pytest
 
 from pipeline.ledger import Ledger
 from tests.unit.ledgers import open_ledger
+from tests.unit.memory import folder_in_memory
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Lend a folder in memory, in the place of pytest's on a disk."""
+    with folder_in_memory() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Two services, each of a model of its own, with images that were built before."""
 
 import copy
-import tempfile
 from dataclasses import replace
 from functools import cache
 from itertools import product
-from pathlib import Path
 
 from pipeline.domain.plan import CanaryPlan, Plan
 from tests.fakes.image_registry import InMemoryRegistry
+from tests.unit.memory import folder_in_memory
 from tests.unit.promotion_scene import PLAN, scene
 
 APPROVED, FREE = "fraud", "churn"
@@ -48,7 +47,7 @@ def _images() -> InMemoryRegistry:
     images = InMemoryRegistry()
     for service, version in product(SERVICES, BUILT):
         name = model_of(service)
-        with tempfile.TemporaryDirectory() as folder, scene(Path(folder), images=images) as made:
+        with folder_in_memory() as folder, scene(folder, images=images) as made:
             made.models.point(name, "champion", version)
             made.promote(
                 version,

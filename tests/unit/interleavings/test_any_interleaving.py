@@ -4,12 +4,10 @@ A state machine over a whole Laurel with two services. Between any two writes an
 the process may die; at the end nothing is left undone.
 """
 
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -25,6 +23,7 @@ from pipeline.ledger.story import ACCEPTED, HELD, RELEASED
 from tests.unit.interleavings.people import APPROVERS, OPERATOR, People
 from tests.unit.interleavings.services import APPROVED, FIRST, FRESH, SERVICES
 from tests.unit.interleavings.world import Begun, World
+from tests.unit.memory import folder_in_memory
 
 a_service = st.sampled_from(SERVICES)
 a_version = st.integers(1, 3)
@@ -68,7 +67,7 @@ class AnyInterleaving(RuleBasedStateMachine):
     def __init__(self, *, serving: bool = True) -> None:
         super().__init__()
         self.end = ExitStack()
-        folder = Path(self.end.enter_context(tempfile.TemporaryDirectory()))
+        folder = self.end.enter_context(folder_in_memory())
         patched = self.end.enter_context(pytest.MonkeyPatch.context())
         self.world = World(folder, patched, first_versions_serve() if serving else None)
         self.people = People(self.world)

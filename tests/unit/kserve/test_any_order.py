@@ -4,10 +4,8 @@ A state machine on the fake cluster. Laurel may be killed after any of its patch
 percent and image by hand, and the promotion that goes on begins from what stands there.
 """
 
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +16,7 @@ from pipeline.domain.evidence import VerifiedImage
 from pipeline.errors import LaurelError
 from pipeline.kserve import restoring, shifting
 from tests.fakes.kserve_scene import PLAN, SERVICE, Scene, kserve_scene
+from tests.unit.memory import folder_in_memory
 
 PERCENT = "/spec/predictor/canaryTrafficPercent"
 IMAGE = "/spec/predictor/containers/0/image"
@@ -29,7 +28,7 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.end = ExitStack()
-        folder = Path(self.end.enter_context(tempfile.TemporaryDirectory()))
+        folder = self.end.enter_context(folder_in_memory())
         patched = self.end.enter_context(pytest.MonkeyPatch.context())
         for module, limit in ((restoring, "RESTORED_WITHIN"), (shifting, "SEEN_WITHIN")):
             patched.setattr(module, limit, 15.0)

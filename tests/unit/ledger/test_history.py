@@ -4,8 +4,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +18,7 @@ from pipeline.ledger import Ledger
 from pipeline.ledger.schema import events
 from tests.unit.ledger.test_ledger import IMAGE, NOW, draft
 from tests.unit.ledgers import open_ledger
+from tests.unit.memory import folder_in_memory
 
 SERVICES = ("fraud", "churn")
 
@@ -208,8 +207,8 @@ WRITES: tuple[Write, ...] = (
 def test_any_interleaving_of_writes_chains_and_any_forgery_is_found(
     writes: list[tuple[Write, str, int]], draw: st.DataObject
 ) -> None:
-    with TemporaryDirectory() as folder:
-        into = open_ledger(Path(folder))
+    with folder_in_memory() as folder:
+        into = open_ledger(folder)
         for write, service, n in writes:
             write(into, service, n)
         for service in SERVICES:

@@ -26,7 +26,7 @@ from pipeline.runtimes.serving import runtime_env, serve_files
 from pipeline.runtimes.table import MLSERVER
 from tests.servers.mlflow import FIXTURES
 
-pytestmark = [pytest.mark.xdist_group("runtimes"), pytest.mark.slow]
+pytestmark = pytest.mark.xdist_group("runtimes")
 
 BOTH = pytest.mark.parametrize("runtime", ["mlserver", "mlflow"])
 

@@ -82,7 +82,6 @@ def typed(command: str, folder: Path) -> str:
     return type_(command, folder, env)
 
 
-@pytest.mark.slow
 def test_uv_installs_it_as_a_tool_and_it_works_where_nothing_else_is(
     wheel: Path, tmp_path: Path
 ) -> None:
