@@ -1,9 +1,9 @@
-"""The durable engine: order, one per service, once per attempt, and what a killed process left."""
+"""The durable engine on its file: who may open it, and disks that are full.
 
-import signal
+What the worker relies on is in ``tests/contract/test_engine.py``.
+"""
+
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,6 @@ from pipeline.errors import ConfigurationError, UnavailableError
 from tests.fakes.local_machine import eventually
 
 pytestmark = pytest.mark.xdist_group("engine")  # DBOS is one per process
-ROOT = Path(__file__).parents[2]
 
 
 class Journal:
@@ -91,72 +90,6 @@ def test_promotions_of_a_service_run_one_at_a_time_in_the_order_of_their_sequenc
         eventually(lambda: len(journal.ran) == 5)
         eventually(lambda: engine.live() == set())
     assert journal.names() == ["wait", "other", "p-z", "p-y", "p-x"]
-
-
-def test_the_same_attempt_asked_for_twice_runs_once(tmp_path: Path) -> None:
-    journal = Journal()
-    with started(tmp_path, journal.carry_out) as engine:
-        for _ in range(3):
-            engine.enqueue("p-1", 1, service="fraud", sequence=1)
-        engine.enqueue("p-1", 2, service="fraud", sequence=1)
-        eventually(lambda: engine.live() == set())
-    assert journal.ran == [("p-1", 1), ("p-1", 2)]
-
-
-def test_an_attempt_that_died_runs_again_once_it_was_forgotten(tmp_path: Path) -> None:
-    journal = Journal()
-    journal.fails.add("p-1")
-    with started(tmp_path, journal.carry_out) as engine:
-        engine.enqueue("p-1", 1, service="fraud", sequence=1)
-        engine.enqueue("wait", 1, service="churn", sequence=1)
-        eventually(lambda: engine.live() == {("wait", 1)} and len(journal.ran) == 2)
-        journal.fails.clear()
-        engine.forget()
-        engine.enqueue("p-1", 1, service="fraud", sequence=1)
-        eventually(lambda: journal.names().count("p-1") == 2)
-        assert engine.live() >= {("wait", 1)}
-        journal.go.set()
-        eventually(lambda: engine.live() == set())
-
-
-KILLED = """
-import os, signal, sys, threading
-from pathlib import Path
-from pipeline.engine import Engine
-
-def carry_out(promotion, attempt):
-    print(engine.step("before", lambda: "before was done"), flush=True)
-    engine.step("middle", die if sys.argv[2] == "dies" else str)
-    print("ended", promotion, attempt, flush=True)
-    ended.set()
-
-def die():
-    print("middle", flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-ended = threading.Event()
-engine = Engine(Path(sys.argv[1]), carry_out, poll=0.02)
-engine.start()
-if sys.argv[2] == "dies":
-    engine.enqueue("p-1", 1, service="fraud", sequence=1)
-ended.wait(30)
-engine.stop()
-"""
-
-
-def test_what_a_killed_process_left_goes_on_by_itself_after_its_last_checkpoint(
-    tmp_path: Path,
-) -> None:
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "engine.db")]
-    first = subprocess.run(
-        [*command, "dies"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert first.returncode == -signal.SIGKILL, first.stderr
-    second = subprocess.run(
-        [*command, "lives"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert first.stdout.splitlines() == ["before was done", "middle"]
-    assert second.stdout.splitlines() == ["before was done", "ended p-1 1"]
 
 
 def test_a_second_worker_is_refused_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
