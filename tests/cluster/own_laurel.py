@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from tests.cluster.stack.binaries import program
 from tests.cluster.stack.node import NODE
 from tests.cluster.stack.place import kept_folder
 from tests.cluster.stack.whole import Whole
+from tests.servers.prompt import type_
 from tests.servers.waiting import until
 
 _NOBODY = 65532
@@ -63,19 +63,8 @@ class Administrator:
             command = command.replace(word, meant)
         tools = f"{Path(sys.executable).parent}:{Path(program('kubectl')).parent}"
         kubeconfig = str(self.cluster.plane.kubeconfig)
-        path = {"PATH": f"{tools}:{os.environ['PATH']}", "KUBECONFIG": kubeconfig}
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],  # noqa: S607 - the reader's shell
-            cwd=self.folder,
-            env={**os.environ, **path},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        told = f"{command}\n{done.stdout}{done.stderr}"
-        assert done.returncode == 0, f"{told}\n{OwnLaurel(self.cluster, self).story()}"
-        return done.stdout
+        env = {"PATH": f"{tools}:{os.environ['PATH']}", "KUBECONFIG": kubeconfig}
+        return type_(command, self.folder, env, OwnLaurel(self.cluster, self).story)
 
     def make_image(self) -> ImageRef:
         """Make Laurel's own image as ``make image`` does, and have it signed with its key."""
