@@ -72,7 +72,8 @@ def measure(rounds: int) -> str:
                 _measured(stage, version, call, rows[name])
             stage.at_rest()
             for _ in range(2):
-                _measured(stage, stage.other, stage.by_hand(), rows[_HAND])
+                by_hand = stage.by_hand()
+                _measured(stage, stage.other, by_hand, rows[_HAND])
     return _section(rows, rounds)
 
 

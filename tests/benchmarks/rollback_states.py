@@ -13,6 +13,7 @@ from pipeline import wiring
 from pipeline.adapters.local_serving import LocalServing
 from pipeline.domain.promotion import Phase, Promotion
 from pipeline.domain.references import ImageRef
+from pipeline.local.desired import Deployed
 from tests.acceptance.conftest import LIGHT, Registered, registered
 from tests.fakes.mlflow_webhook import call_for_rollback
 from tests.servers.laurel import SERVICE, Laurel, install
@@ -100,10 +101,13 @@ class Stage:
 
     def by_hand(self) -> Callable[[], None]:
         """Give what moves traffic to the other version by the target alone, with nobody asked."""
-        target, version = wiring.build_target(self.laurel.settings), self.other
+        target = wiring.build_target(self.laurel.settings)
         assert isinstance(target, LocalServing)
-        desired = target._supervisor.desired(SERVICE)
-        warm = next(d for d in desired.revisions.values() if d.model_version == version)
+        if self._warm(target) is None:  # a rollback that was superseded ended what it had started
+            self.back_to(self.other)
+            self.at_rest()
+        desired, warm = target._supervisor.desired(SERVICE), self._warm(target)
+        assert warm is not None
 
         def move() -> None:
             sequence = desired.sequence
@@ -111,6 +115,10 @@ class Stage:
             target.complete(SERVICE, after.canary or "", sequence)
 
         return move
+
+    def _warm(self, target: LocalServing) -> Deployed | None:
+        revisions = target._supervisor.desired(SERVICE).revisions.values()
+        return next((each for each in revisions if each.model_version == self.other), None)
 
     def _until_half(self) -> None:
         def half() -> bool:
