@@ -29,7 +29,7 @@ OF_VERSION_2 = '[role=row]:has(a[href$="/versions/2"])'
 def page(tmp_path: Path) -> Iterator[Page]:
     """Lend the page of a browser, or say why this machine has none."""
     if why := why_no_browser():
-        pytest.skip(why)  # as in tests/servers/browser.py: no Chromium for this platform
+        pytest.skip(f"this machine can have no browser: {why}")
     with running_browser(tmp_path) as page:
         page.size(SIDEBAR + WIDTH, HEIGHT)
         yield page
