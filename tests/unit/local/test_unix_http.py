@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UnavailableError
+from pipeline.local import unix_http
 from pipeline.local.unix_http import ask, listen
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -76,6 +77,22 @@ def test_an_answer_that_never_ends_is_unavailable(answer: bytes, tmp_path: Path)
         pytest.raises(UnavailableError),
     ):
         ask(tmp_path / "s", "/", timeout=0.1)
+
+
+def test_what_was_cut_off_is_not_taken_for_the_whole_while_the_clock_still_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang_up, over = unix_http._hang_up, threading.Event()
+
+    def hang_up_and_stay(stream: socket.socket, late: threading.Event) -> None:
+        hang_up(stream, late)
+        over.wait(30)
+
+    monkeypatch.setattr(unix_http, "_hang_up", hang_up_and_stay)
+    endless = b"HTTP/1.1 200 OK\r\n\r\nok"
+    with answering(tmp_path / "s", endless, then_hang=True), pytest.raises(UnavailableError):
+        ask(tmp_path / "s", "/", timeout=0.1)
+    over.set()
 
 
 def test_what_is_not_http_is_unavailable(tmp_path: Path) -> None:
