@@ -34,7 +34,7 @@ from dbos import (
 from pipeline.errors import ConfigurationError, UnavailableError
 
 type_json = Any
-PLAN_SCHEMA = 2
+PLAN_SCHEMA = 3
 """Version of the steps and of their evidence. Raise it when either changes: attempts of an older
 version are then started anew instead of being replayed against other code."""
 

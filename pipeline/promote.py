@@ -24,7 +24,7 @@ from pipeline.run import Ended, Run
 from pipeline.steps.admit import admit, pass_by
 from pipeline.steps.attest_deployment import attest_deployment
 from pipeline.steps.build import build
-from pipeline.steps.canary import canary, stand_by
+from pipeline.steps.canary import canary, judged
 from pipeline.steps.check import check
 from pipeline.steps.compare import compare
 from pipeline.steps.complete import complete
@@ -38,6 +38,7 @@ from pipeline.steps.resolve import read_alias, resolve
 from pipeline.steps.rollback import restore
 from pipeline.steps.sign import sign
 from pipeline.steps.smoke import smoke
+from pipeline.steps.stand_by import stand_by
 from pipeline.steps.verify import recognise, verify
 from pipeline.tools import Tools
 from pipeline.trust.statements import Deployment
@@ -68,6 +69,7 @@ def carry_out(run: Run, tools: Tools) -> Ended:
     """Carry a promotion out to its end; whatever stops it, stable has the traffic back first."""
     flow = roll_back if run.promotion.kind is Kind.ROLLBACK else promote
     try:
+        run.unless_ended()
         return Ended(Phase.SUCCEEDED, flow(run, tools))
     except Ended as ended:
         back = partial(
@@ -223,41 +225,54 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
         still_wanted=wanted,
         at_once=at_once,
     )
-    ready: CanaryRevision | Analysis = revision
-    if not at_once:
-        proven = run.long_step(
-            prove,
-            revision,
-            verified=verified,
-            target=target,
-            clock=run.clock,
-            journal=run.record,
-        )
-        ready = run.step(
-            canary,
-            proven,
-            plan=promotion.plan,
-            sequence=promotion.sequence,
-            target=target,
-            metrics=tools.metrics,
-            clock=tools.clock,
-            journal=run.record,
-            freezes=tools.freezes,
-            still_wanted=wanted,
-        )
-    elif promotion.kind is not Kind.ROLLBACK and not run.record.began(complete):
-        run.fresh(
+    ready = earn(revision, verified, run, tools, at_once=at_once, still_wanted=wanted)
+    served = run.step(complete, ready, sequence=promotion.sequence, target=target)
+    how = ready.steps[-1]["detail"] if isinstance(ready, Analysis) and ready.steps else ""
+    return f"{served.service} serves {verified.model}" + (f"; its canary was {how}" if how else "")
+
+
+def earn(
+    revision: CanaryRevision,
+    verified: VerifiedImage,
+    run: Run,
+    tools: Tools,
+    *,
+    at_once: bool,
+    still_wanted: StillWanted,
+) -> CanaryRevision | Analysis:
+    """Have a revision earn all of the traffic: as a judged canary, or at once.
+
+    How that went no checkpoint keeps: until ``complete`` begins, a restart judges and asks again.
+    """
+    journal, target = run.record, tools.target
+    if run.promotion.kind is Kind.ROLLBACK or (at_once and journal.began(complete)):
+        return revision
+    if at_once:
+        return run.fresh(
             stand_by,
             revision,
             clock=tools.clock,
-            journal=run.record,
+            journal=journal,
             freezes=tools.freezes,
-            still_wanted=wanted,
+            still_wanted=still_wanted,
         )
-    served = run.step(complete, ready, sequence=promotion.sequence, target=target)
-    word = ready.on_word_of if isinstance(ready, Analysis) else ""
-    ended = f"; its canary was ended well by {word}" if word else ""
-    return f"{served.service} serves {verified.model}{ended}"
+    proven = run.long_step(
+        prove, revision, verified=verified, target=target, clock=run.clock, journal=journal
+    )
+    if journal.began(complete):
+        return judged(revision, journal)
+    return run.fresh(
+        canary,
+        proven,
+        plan=run.promotion.plan,
+        sequence=run.promotion.sequence,
+        target=target,
+        metrics=tools.metrics,
+        clock=tools.clock,
+        journal=journal,
+        freezes=tools.freezes,
+        still_wanted=still_wanted,
+    )
 
 
 def let_in(

@@ -83,6 +83,19 @@ class Run:
         """The promotion as it is recorded now."""
         return self.record.promotion
 
+    def unless_ended(self) -> None:
+        """Let the attempt begin, unless a step ended the promotion before a crash.
+
+        Raises
+        ------
+        Ended
+            As that step ended it: what was found bad is not given another look.
+
+        """
+        for ended in self.record.notes("step_ended"):
+            if (phase := Phase(ended["phase"])) is not Phase.SUCCEEDED:
+                raise Ended(phase, ended["evidence"]["reason"])
+
     def step(
         self, do: Callable[P, T | Refused | Stopped], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:

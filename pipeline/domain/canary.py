@@ -58,6 +58,9 @@ class CanaryState:
         What each metric has shown, over all steps: one promise for the whole canary.
     idle
         Seconds of this step in which it must not have been raised: paused, or frozen.
+    given
+        Whether the target has taken the percent; until then the step has not begun, so that no
+        step passes on what was answered at the one before.
 
     """
 
@@ -69,6 +72,7 @@ class CanaryState:
     readings: dict[str, Reading] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     idle: float = 0.0
+    given: bool = True
 
     @classmethod
     def begin(cls, at: datetime) -> Self:
@@ -76,8 +80,12 @@ class CanaryState:
         return cls(percent=0, started_at=at, looked_at=at)
 
     def raised(self, percent: int, at: datetime) -> Self:
-        """Begin the next step; the evidence goes on."""
-        return replace(self, percent=percent, started_at=at, earlier=self._judged(), idle=0.0)
+        """Stand before the next step; the evidence goes on."""
+        return replace(self, percent=percent, started_at=at, given=False)
+
+    def begun(self, at: datetime) -> Self:
+        """Begin the step, for the target has taken its percent."""
+        return replace(self, started_at=at, earlier=self._judged(), idle=0.0, given=True)
 
     def idled(self, seconds: float) -> Self:
         """Take some time out of this step, in which it must not be raised."""
@@ -85,7 +93,7 @@ class CanaryState:
 
     def elapsed(self, at: datetime) -> float:
         """Seconds that count since this step began."""
-        return (at - self.started_at).total_seconds() - self.idle
+        return (at - self.started_at).total_seconds() - self.idle if self.given else 0.0
 
     def look(self, stable: Totals, canary: Totals, *, plan: AnalysisPlan, at: datetime) -> Self:
         """Take in new counters; a metric's first reading only says where it starts."""
@@ -112,6 +120,8 @@ class CanaryState:
 
         Those that still wait to be compared do not count: no step passes on what nobody judged.
         """
+        if not self.given:
+            return 0, 0
         stable, canary = self._judged()
         return stable - self.earlier[0], canary - self.earlier[1]
 
@@ -169,6 +179,7 @@ class CanaryState:
                 for metric, evidence in data["evidence"].items()
             },
             idle=data.get("idle", 0.0),
+            given=data.get("given", True),
         )
 
     def _judged(self) -> tuple[int, int]:

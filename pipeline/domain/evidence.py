@@ -255,12 +255,11 @@ class ProvenRevision:
 class Analysis:
     """A canary that met every step of its plan, with what was seen at each.
 
-    ``on_word_of`` is who ended it well before that, if somebody did.
+    The last step's ``detail`` says who ended it well before that, if somebody did.
     """
 
     revision: CanaryRevision
     steps: tuple[dict[str, Any], ...]
-    on_word_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

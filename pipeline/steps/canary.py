@@ -7,9 +7,8 @@ worker continues the same test at the same step. Who calls it puts traffic back 
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from pipeline.domain.admission import FREEZE, RELEASE, RESUME
+from pipeline.domain.admission import FREEZE
 from pipeline.domain.canary import CanaryState
 from pipeline.domain.evidence import (
     Analysis,
@@ -22,8 +21,9 @@ from pipeline.domain.evidence import (
 from pipeline.domain.plan import Plan
 from pipeline.domain.promotion import Control
 from pipeline.domain.traffic import Complete, Decision, Fail, Gate, Hold, Raise, decide
-from pipeline.errors import LaurelError, TransientError, UnavailableError
+from pipeline.errors import LaurelError, TransientError
 from pipeline.ports import Clock, Freezes, Journal, Metrics, ServingTarget, StillWanted
+from pipeline.steps.stand_by import LONGEST_SLEEP, gate, stand_by
 
 LOOK = "look"
 """Kind of the journal's notes about looks."""
@@ -34,8 +34,6 @@ _TELL_AT_FIRST = 120.0
 """Seconds that counters may be away. Those that were never there are more likely to be a mistake in
 the settings than an outage; a new pod takes a scrape or two until it has any.
 """
-_LONGEST_SLEEP = 0.25
-"""Seconds until a decision to stop is seen, however rare the looks are: a rollback waits for it."""
 
 
 def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permission list
@@ -54,9 +52,9 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
 
     The alias is read again before the first percent, before each raise and before the end; while
     MLflow or the request counters cannot be read the percent stays, until the step's deadline.
-    A revision with no stable beside it has nothing to be compared with and passes at once. While
-    the service is frozen or held or a person paused it, the percent stays too, and is judged; a
-    person who completes it ends it well.
+    A revision with no stable beside it has nothing to be compared with and passes as soon as it may
+    have traffic. While the service is frozen or held or a person paused it, the percent stays too,
+    and is judged; a person who completes it ends it well.
 
     Raises
     ------
@@ -65,9 +63,14 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
 
     """
     revision = proven.revision
+    if revision.stable is None:
+        stood = stand_by(
+            revision, clock=clock, journal=journal, freezes=freezes, still_wanted=still_wanted
+        )
+        return stood if isinstance(stood, Stopped) else Analysis(revision, ())
     watch = _Watch(
         revision,
-        revision.stable or "",
+        revision.stable,
         plan,
         sequence,
         target,
@@ -77,38 +80,14 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
         freezes,
         still_wanted,
     )
-    return watch.run() if revision.stable else watch.alone()
+    return watch.run()
 
 
-def stand_by(
-    revision: CanaryRevision,
-    *,
-    clock: Clock,
-    journal: Journal,
-    freezes: Freezes,
-    still_wanted: StillWanted,
-) -> CanaryRevision | Stopped:
-    """Wait until what returns without a canary may still have traffic, and is still wanted.
-
-    It was let in before it started, and a start or a crash takes its time: whoever froze, held or
-    paused the service meanwhile is heeded.
-
-    Raises
-    ------
-    StepError
-        Where the ledger or MLflow cannot be read.
-
-    """
-    while (control := journal.control()) is None:
-        gate = _gate(revision.service, clock=clock, journal=journal, freezes=freezes)
-        journal.waiting(gate.closed, gate.until)
-        if gate.closed is None:
-            answer = still_wanted()
-            if isinstance(answer, Unknown):
-                raise UnavailableError("read the alias again", "mlflow", answer.why)
-            return answer or revision
-        clock.sleep(_LONGEST_SLEEP)
-    return Stopped(control)
+def judged(revision: CanaryRevision, journal: Journal) -> Analysis:
+    """Tell from the journal what a canary came to that was judged to its end before a crash."""
+    passed = {note["percent"]: note for note in journal.notes(LOOK) if note["verdict"] == "pass"}
+    told = ({k: v for k, v in note.items() if k != "state"} for note in passed.values())
+    return Analysis(revision, tuple(told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +107,7 @@ class _Watch:
 
     def run(self) -> Analysis | Refused | Stopped:
         state = self._resume()
-        given, looked = 0, self.clock.now()
+        given, looked = 0, self.clock.now()  # a restarted worker: the target may have forgotten
         while (control := self.journal.control()) is None:
             gate = self._gate()
             if gate.closed:
@@ -140,31 +119,20 @@ class _Watch:
                     return stopped
                 case Fail(reason):
                     return self._fail(state, reason)
+                case _ if state.percent != given and gate.closed is None:
+                    state, given = self._give(state), state.percent
                 case Complete():
                     return self._pass(state, gate.completed)
                 case Raise(percent):
-                    state = self._raise(state, percent)
+                    state, given = self._raise(state, percent), percent
                 case Hold() as hold:
                     self._hold(before, state, hold, gate.until)
-                    if state.percent != given:  # a restarted worker: the target may have forgotten
-                        self._shift(state.percent)
-            given = state.percent
             self._pause()
-        return Stopped(control)
-
-    def alone(self) -> Analysis | Stopped:
-        """Pass what has nothing beside it, as soon as it may have traffic at all."""
-        while (control := self.journal.control()) is None:
-            gate = self._gate()
-            self.journal.waiting(gate.closed, gate.until)
-            if gate.closed is None:
-                return Analysis(self.revision, ())
-            self.clock.sleep(_LONGEST_SLEEP)
         return Stopped(control)
 
     def _gate(self) -> Gate:
         service = self.revision.service
-        return _gate(service, clock=self.clock, journal=self.journal, freezes=self.freezes)
+        return gate(service, clock=self.clock, journal=self.journal, freezes=self.freezes)
 
     def _resume(self) -> CanaryState:
         looks = self.journal.notes(LOOK)
@@ -210,12 +178,9 @@ class _Watch:
         )
 
     def _pass(self, state: CanaryState, completed: Control | None) -> Analysis:
-        word = (
-            "" if completed is None else f"{completed.actor}: {completed.reason}".removesuffix(": ")
-        )
-        self._note(state, "pass", f"ended well by {word}" if word else "")
+        self._note(state, "pass", "" if completed is None else f"ended well by {_word(completed)}")
         self.journal.waiting(None)
-        return Analysis(self.revision, self._passed(), word)
+        return judged(self.revision, self.journal)
 
     def _raise(self, state: CanaryState, percent: int) -> CanaryState:
         """Note it first: what cannot be noted cannot be judged, and gets no more."""
@@ -223,8 +188,15 @@ class _Watch:
             self._note(state, "pass")
         state = state.raised(percent, self.clock.now())
         self._note(state, "hold")
-        self._shift(percent)
+        return self._give(state)
+
+    def _give(self, state: CanaryState) -> CanaryState:
+        """Give the percent; with it the step begins, even where its raise was noted long ago."""
+        self._shift(state.percent)
         self.journal.waiting(None)
+        if not state.given:
+            state = state.begun(self.clock.now())
+            self._note(state, "hold")
         return state
 
     def _hold(
@@ -242,10 +214,11 @@ class _Watch:
             if said := self.target.trouble(self.revision.service, self.revision.revision):
                 reason = f"{said}; {reason}"
         self._note(state, "fail", reason)
+        passed = judged(self.revision, self.journal).steps
         return Refused(
             f"{self.revision.service}'s canary {self.revision.revision} went back "
             f"from {state.percent} %: {reason}",
-            {"looks": [*self._passed(), state.summary(self.plan.analysis)]},
+            {"looks": [*passed, state.summary(self.plan.analysis)]},
         )
 
     def _shift(self, percent: int) -> None:
@@ -255,11 +228,6 @@ class _Watch:
         summary = state.summary(self.plan.analysis)
         note = summary | {"verdict": verdict, "detail": detail, "state": state.to_json()}
         self.journal.note(LOOK, note)
-
-    def _passed(self) -> tuple[dict[str, Any], ...]:
-        """Collect the last look of each step that passed, without what only a restart needs."""
-        passed = [note for note in self.journal.notes(LOOK) if note["verdict"] == "pass"]
-        return tuple({k: v for k, v in note.items() if k != "state"} for note in passed)
 
     def _tell_if_long_away(self, state: CanaryState, why: str) -> None:
         since = state.looked_at.isoformat()
@@ -282,17 +250,9 @@ class _Watch:
     def _pause(self) -> None:
         left = self.plan.canary.look_every
         while left > 0 and self.journal.control() is None:
-            self.clock.sleep(min(left, _LONGEST_SLEEP))
-            left -= _LONGEST_SLEEP
+            self.clock.sleep(min(left, LONGEST_SLEEP))
+            left -= LONGEST_SLEEP
 
 
-def _gate(service: str, *, clock: Clock, journal: Journal, freezes: Freezes) -> Gate:
-    """Ask whether more may be given now; who completes a canary outranks a pause and a hold."""
-    steering = journal.steering()
-    frozen = freezes.frozen(service, clock.now())
-    if frozen is not None:
-        return Gate(FREEZE, frozen.until, steering.completed)
-    if steering.paused is not None:
-        return Gate(RESUME, None, steering.completed)
-    held = steering.completed is None and journal.held() is not None
-    return Gate(RELEASE if held else None, None, steering.completed)
+def _word(completed: Control) -> str:
+    return f"{completed.actor}: {completed.reason}".removesuffix(": ")

@@ -1,6 +1,6 @@
 """One promotion and the people about it: approvals, freezes, places, and who steers a canary."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,23 +13,20 @@ from pipeline.domain.history import served
 from pipeline.domain.promotion import (
     ControlKind,
     Phase,
-    Promotion,
     Trigger,
     TriggerKind,
     Waiting,
 )
 from pipeline.domain.references import Digest
-from pipeline.domain.serving import Hold
 from pipeline.trust.deployments import stated_deployments
 from tests.fakes.metrics import Behaviour
 from tests.unit.promotion_scene import (
-    MODEL,
     PLAN,
     SERVICE,
-    InMemoryCheckpoints,
     Scene,
     scene,
 )
+from tests.unit.steering import after, hold, release
 
 
 @pytest.fixture
@@ -45,19 +42,6 @@ def serving(one: Scene) -> Scene:
     one.plan = replace(PLAN, approvals=2)
     one.rules = Rules(lasts=timedelta(minutes=6))
     return one
-
-
-def after(made: Scene, seconds: float, act: Callable[[], object]) -> None:
-    """Do something once, so long from now."""
-    due = made.clock.now() + timedelta(seconds=seconds)
-    done: list[bool] = []
-
-    def passing(_seconds: float) -> None:
-        if not done and made.clock.now() >= due:
-            done.append(True)
-            act()
-
-    made.clock.passing.append(passing)
 
 
 def approve(made: Scene, actor: str, image: Digest | None = None) -> Approval | Refused:
@@ -234,14 +218,6 @@ def test_a_pause_before_the_canary_keeps_it_from_beginning(one: Scene) -> None:
     assert seen == [[]]
 
 
-def hold(made: Scene) -> None:
-    made.ledger.holds.set(SERVICE, Hold("ada", "an incident", made.clock.now()))
-
-
-def release(made: Scene) -> None:
-    made.ledger.holds.release(SERVICE, actor="ada", at=made.clock.now())
-
-
 def test_a_hold_keeps_a_canary_of_the_alias_at_its_percent_until_it_is_released(one: Scene) -> None:
     one.promote(1)
     one.plan = replace(PLAN, canary=replace(PLAN.canary, interval=30, deadline=70))
@@ -289,153 +265,6 @@ def test_what_a_person_asked_for_goes_on_under_a_hold(one: Scene) -> None:
     by_ada = Trigger(TriggerKind.CLI, "ada", one.clock.now())
     assert one.promote(2, trigger=by_ada).phase is Phase.SUCCEEDED
     assert one.serves == (2, 0)
-
-
-def freeze(made: Scene) -> None:
-    made.freezes.window = Frozen(made.clock.now() + timedelta(days=9), "quiet")
-
-
-def thaw(made: Scene) -> None:
-    made.freezes.window = None
-
-
-def pause(made: Scene) -> None:
-    made.decide(ControlKind.PAUSE)
-
-
-def resume(made: Scene) -> None:
-    made.decide(ControlKind.RESUME)
-
-
-CLOSES = pytest.mark.parametrize(
-    ("close", "open_again", "waits_for"),
-    [(hold, release, "release"), (freeze, thaw, "freeze"), (pause, resume, "resume")],
-    ids=["hold", "freeze", "pause"],
-)
-
-
-@pytest.fixture
-def returning(one: Scene) -> Scene:
-    """Version 2 serves after version 1, which the alias may return to at once."""
-    for version in (1, 2):
-        assert one.promote(version).phase is Phase.SUCCEEDED
-    return one
-
-
-class DiedError(BaseException):
-    """The process is gone."""
-
-
-def dies(made: Scene, step: str) -> tuple[Promotion, InMemoryCheckpoints]:
-    """Let the alias return to version 1, and the process die when that has begun a step."""
-    promotion, kept, died = made.accept(1), InMemoryCheckpoints(), list[bool]()
-
-    def die() -> None:
-        if not died:
-            died.append(True)
-            raise DiedError
-
-    made.at_step(step, die)
-    with pytest.raises(DiedError):
-        made.run(promotion, kept)
-    return promotion, kept
-
-
-def looks(made: Scene) -> list[tuple[tuple[int | None, int], str | None]]:
-    """Note, 300 s from now, what serves and what is waited for."""
-    seen: list[tuple[tuple[int | None, int], str | None]] = []
-
-    def look() -> None:
-        waiting = made.promotions[-1].waiting
-        seen.append((made.serves, None if waiting is None else waiting.for_))
-
-    after(made, 300, look)
-    return seen
-
-
-@CLOSES
-def test_what_returns_at_once_stays_back_where_the_way_was_closed_while_it_started(
-    returning: Scene,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
-) -> None:
-    returning.at_step("deploy", lambda: close(returning))
-    seen = looks(returning)
-    after(returning, 301, lambda: open_again(returning))
-    assert returning.promote(1).phase is Phase.SUCCEEDED
-    assert seen == [((2, 0), waits_for)]
-    assert returning.serves == (1, 0)
-
-
-@CLOSES
-@pytest.mark.parametrize("step", ["attest_deployment", "deploy"])
-def test_what_returns_at_once_stays_back_where_the_way_was_closed_during_a_crash(
-    returning: Scene,
-    step: str,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
-) -> None:
-    promotion, kept = dies(returning, step)
-    close(returning)
-    seen = looks(returning)
-    after(returning, 301, lambda: open_again(returning))
-    assert returning.run(promotion, kept).phase is Phase.SUCCEEDED
-    assert seen == [((2, 0), waits_for)]
-    assert returning.serves == (1, 0)
-
-
-@CLOSES
-def test_what_had_begun_to_take_everything_takes_it_after_a_crash(
-    returning: Scene,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
-) -> None:
-    promotion, kept = dies(returning, "complete")
-    close(returning)
-    assert returning.run(promotion, kept).phase is Phase.SUCCEEDED
-    assert returning.serves == (1, 0)
-    del open_again, waits_for
-
-
-def test_what_returns_at_once_asks_for_the_alias_after_it_stood_by(returning: Scene) -> None:
-    returning.at_step("deploy", lambda: hold(returning))
-    after(returning, 300, lambda: returning.models.point(MODEL, "champion", 3))
-    after(returning, 301, lambda: release(returning))
-    assert returning.promote(1).phase is Phase.SUPERSEDED
-    assert returning.serves == (2, 0)
-
-
-def test_what_returns_at_once_and_stands_by_ends_at_a_decision(returning: Scene) -> None:
-    returning.at_step("deploy", lambda: hold(returning))
-    after(returning, 300, lambda: returning.decide(ControlKind.ABORT))
-    assert returning.promote(1).phase is Phase.ABORTED
-    assert returning.serves == (2, 0)
-
-
-def test_what_returns_at_once_waits_for_an_mlflow_that_goes_away_at_the_end(
-    returning: Scene,
-) -> None:
-    def go() -> None:
-        returning.models.away = True
-        after(returning, 300, come)
-
-    def come() -> None:
-        returning.models.away = False
-
-    returning.at_step("stand_by", go)
-    seen = looks(returning)
-    assert returning.promote(1).phase is Phase.SUCCEEDED
-    assert seen == [((2, 0), "mlflow")]
-
-
-def test_a_rollback_stands_by_for_nothing(returning: Scene) -> None:
-    returning.at_step("deploy", lambda: freeze(returning))
-    image = returning.promotions[0].image
-    assert returning.roll_back_to(image).phase is Phase.SUCCEEDED
-    assert returning.serves == (1, 0)
 
 
 def test_who_completes_a_canary_outranks_a_hold(one: Scene) -> None:

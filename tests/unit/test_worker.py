@@ -296,6 +296,14 @@ def test_an_ended_promotion_is_not_carried_out_again(one: Scene, tmp_path: Path)
     assert one.steps() == steps
 
 
+def test_an_attempt_that_was_given_up_is_not_carried_out(one: Scene, tmp_path: Path) -> None:
+    accepted = one.accept(1)
+    one.ledger.promotions.change(accepted.id, attempt=2)
+    worker = worker_of(one, tmp_path)
+    worker._carry_out(accepted.id, 1)
+    assert (one.promotions[0].phase, one.steps()) == (Phase.PENDING, [])
+
+
 def test_two_workers_on_one_file_are_refused(one: Scene, tmp_path: Path) -> None:
     with (
         working(one, tmp_path),

@@ -30,14 +30,16 @@ _ALL = 100
 class SteppedClock(FakeClock):
     """A clock on which whoever sleeps lets others go on; time passes when all of them sleep."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, judge: Judge) -> None:
         super().__init__()
-        self._turns = turns
+        self._judge = judge
+        self._turns = judge.turns
 
     def sleep(self, seconds: float) -> None:
         if self._turns.now is None:
             super().sleep(seconds)
         else:
+            self._judge.slept()
             self._turns.here(due=self.now().timestamp() + seconds)
 
     def set(self, now: datetime) -> None:

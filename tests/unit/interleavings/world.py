@@ -72,8 +72,8 @@ class World:
     def __init__(self, folder: Path, patched: pytest.MonkeyPatch, begun: Begun | None) -> None:
         self.folder, self.patched = folder, patched
         self.turns = Turns()
-        self.clock = SteppedClock(self.turns)
         self.judge = Judge(self.turns)
+        self.clock = SteppedClock(self.judge)
         self.models = FakeModelRegistry()
         self.models.at_read = self.turns.here
         self.images = built_before()

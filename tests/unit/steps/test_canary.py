@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from pipeline.domain.admission import Frozen
 from pipeline.domain.evidence import (
     Analysis,
     CanaryRevision,
@@ -344,6 +346,41 @@ def test_a_restarted_worker_gives_the_percent_again_where_the_target_lost_it(sce
     assert scene.target.shifts == [10, 0, 10, 50]
 
 
+def test_no_step_passes_on_what_was_answered_before_its_percent_was_given(scene: Scene) -> None:
+    shift, away = scene.target.shift, [True]
+
+    def unreachable(service: str, revision: str, percent: int, sequence: int) -> None:
+        if percent == 50 and away:
+            raise UnavailableError("change the service", SERVICE, "its API is away")
+        shift(service, revision, percent, sequence)
+
+    scene.target.shift = unreachable  # type: ignore[method-assign]  # a hook, in this scene alone
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            run(scene)
+        scene.clock.sleep(1000)  # at 10 %, with traffic: longer and more than a step needs
+    away.clear()
+    back = scene.clock.now()
+    assert isinstance(run(scene), Analysis)
+    assert scene.target.shifts == [10, 50]
+    assert (scene.clock.now() - back).total_seconds() >= PLAN.canary.interval
+
+
+def test_a_percent_that_was_noted_but_not_given_is_not_given_in_a_freeze(scene: Scene) -> None:
+    shift = scene.target.shift
+    scene.target.shift = lambda *_: kill(scene)  # type: ignore[method-assign]  # a hook, in this scene alone
+    with pytest.raises(KilledError):
+        run(scene)
+    scene.target.shift = shift  # type: ignore[method-assign]  # as it was
+    assert [note["percent"] for note in scene.journal.notes("look")] == [10]
+    scene.freezes.window = Frozen(scene.clock.now() + timedelta(minutes=5), "quiet")
+    seen: list[list[int]] = []
+    at(scene.clock, 290, lambda: seen.append(list(scene.target.shifts)))
+    assert isinstance(run(scene), Analysis)
+    assert seen == [[]]
+    assert scene.target.shifts == [10, 50]
+
+
 def test_a_target_out_of_reach_while_taking_traffic_away_is_tried_again(scene: Scene) -> None:
     scene.metrics.behaviour[scene.new] = Behaviour(failing=0.4)
     shift = scene.target.shift
@@ -380,7 +417,7 @@ def test_a_canary_without_requests_waits_without_filling_the_ledger(scene: Scene
     scene.metrics.rate = 0
     scene.plan = replace(PLAN, canary=replace(PLAN.canary, deadline=7200.0))
     assert "answered only 0" in refused(run(scene)).reason
-    assert len(scene.journal.notes("look")) <= 3
+    assert len(scene.journal.notes("look")) <= 4
 
 
 def test_what_befell_the_canary_is_told_before_the_counts_and_after_the_traffic_went(
