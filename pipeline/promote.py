@@ -59,6 +59,7 @@ STEPS = (
     ("deploy", "a revision at 0 %, ready"),
     ("prove", "it answers the model's own example where it runs, before any traffic"),
     ("canary", "a rising share of real traffic, judged all the while"),
+    ("stand_by", "where there is no canary: as one, it gets nothing while people keep it back"),
     ("complete", "100 %"),
     ("restore", "any bad end: stable takes everything back, first of all"),
 )
@@ -227,7 +228,7 @@ def roll_out(verified: VerifiedImage, run: Run, tools: Tools, *, at_once: bool) 
     )
     ready = earn(revision, verified, run, tools, at_once=at_once, still_wanted=wanted)
     served = run.step(complete, ready, sequence=promotion.sequence, target=target)
-    how = ready.steps[-1]["detail"] if isinstance(ready, Analysis) and ready.steps else ""
+    how = ready.steps[-1]["detail"] if isinstance(ready, Analysis) else ""
     return f"{served.service} serves {verified.model}" + (f"; its canary was {how}" if how else "")
 
 
@@ -240,34 +241,37 @@ def earn(
     at_once: bool,
     still_wanted: StillWanted,
 ) -> CanaryRevision | Analysis:
-    """Have a revision earn all of the traffic: as a judged canary, or at once.
+    """Have a revision earn all of the traffic: as a canary, where it has a stable one beside it.
 
     How that went no checkpoint keeps: until ``complete`` begins, a restart judges and asks again.
     """
     journal, target = run.record, tools.target
-    if run.promotion.kind is Kind.ROLLBACK or (at_once and journal.began(complete)):
+    if run.promotion.kind is Kind.ROLLBACK:
         return revision
-    if at_once:
+    proven = None
+    if not at_once:
+        proven = run.long_step(
+            prove, revision, verified=verified, target=target, clock=run.clock, journal=journal
+        )
+    judge = revision.stable is not None
+    if journal.began(complete):
+        return judged(revision, journal) if proven and judge else revision
+    if proven and judge:
         return run.fresh(
-            stand_by,
-            revision,
+            canary,
+            proven,
+            plan=run.promotion.plan,
+            sequence=run.promotion.sequence,
+            target=target,
+            metrics=tools.metrics,
             clock=tools.clock,
             journal=journal,
             freezes=tools.freezes,
             still_wanted=still_wanted,
         )
-    proven = run.long_step(
-        prove, revision, verified=verified, target=target, clock=run.clock, journal=journal
-    )
-    if journal.began(complete):
-        return judged(revision, journal)
     return run.fresh(
-        canary,
-        proven,
-        plan=run.promotion.plan,
-        sequence=run.promotion.sequence,
-        target=target,
-        metrics=tools.metrics,
+        stand_by,
+        revision,
         clock=tools.clock,
         journal=journal,
         freezes=tools.freezes,

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
+from pipeline.domain.admission import FREEZE, RELEASE, RESUME, Frozen
 from pipeline.domain.analysis import Counts
 from pipeline.domain.plan import CanaryPlan, NoData
-from pipeline.domain.promotion import Control
+from pipeline.domain.promotion import Control, Steering
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,16 @@ class Gate:
     closed: str | None = None
     until: datetime | None = None
     completed: Control | None = None
+
+    @classmethod
+    def of(cls, frozen: Frozen | None, steering: Steering, *, held: bool) -> Self:
+        """Weigh what people want; who completes a canary outranks a hold, and nobody a freeze."""
+        if frozen is not None:
+            return cls(FREEZE, frozen.until, steering.completed)
+        if steering.paused is not None:
+            return cls(RESUME, None, steering.completed)
+        waits = held and steering.completed is None
+        return cls(RELEASE if waits else None, None, steering.completed)
 
 
 OPEN = Gate()

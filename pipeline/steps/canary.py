@@ -23,7 +23,6 @@ from pipeline.domain.promotion import Control
 from pipeline.domain.traffic import Complete, Decision, Fail, Gate, Hold, Raise, decide
 from pipeline.errors import LaurelError, TransientError
 from pipeline.ports import Clock, Freezes, Journal, Metrics, ServingTarget, StillWanted
-from pipeline.steps.stand_by import LONGEST_SLEEP, gate, stand_by
 
 LOOK = "look"
 """Kind of the journal's notes about looks."""
@@ -34,6 +33,8 @@ _TELL_AT_FIRST = 120.0
 """Seconds that counters may be away. Those that were never there are more likely to be a mistake in
 the settings than an outage; a new pod takes a scrape or two until it has any.
 """
+_LONGEST_SLEEP = 0.25
+"""Seconds until a decision to stop is seen, however rare the looks are: a rollback waits for it."""
 
 
 def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permission list
@@ -52,9 +53,8 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
 
     The alias is read again before the first percent, before each raise and before the end; while
     MLflow or the request counters cannot be read the percent stays, until the step's deadline.
-    A revision with no stable beside it has nothing to be compared with and passes as soon as it may
-    have traffic. While the service is frozen or held or a person paused it, the percent stays too,
-    and is judged; a person who completes it ends it well.
+    While the service is frozen or held or a person paused it, the percent stays too, and is judged;
+    a person who completes it ends it well.
 
     Raises
     ------
@@ -63,14 +63,9 @@ def canary(  # noqa: PLR0913 - a step's keyword-only parameters are its permissi
 
     """
     revision = proven.revision
-    if revision.stable is None:
-        stood = stand_by(
-            revision, clock=clock, journal=journal, freezes=freezes, still_wanted=still_wanted
-        )
-        return stood if isinstance(stood, Stopped) else Analysis(revision, ())
     watch = _Watch(
         revision,
-        revision.stable,
+        revision.stable or "",
         plan,
         sequence,
         target,
@@ -131,8 +126,8 @@ class _Watch:
         return Stopped(control)
 
     def _gate(self) -> Gate:
-        service = self.revision.service
-        return gate(service, clock=self.clock, journal=self.journal, freezes=self.freezes)
+        frozen = self.freezes.frozen(self.revision.service, self.clock.now())
+        return Gate.of(frozen, self.journal.steering(), held=self.journal.held() is not None)
 
     def _resume(self) -> CanaryState:
         looks = self.journal.notes(LOOK)
@@ -250,8 +245,8 @@ class _Watch:
     def _pause(self) -> None:
         left = self.plan.canary.look_every
         while left > 0 and self.journal.control() is None:
-            self.clock.sleep(min(left, LONGEST_SLEEP))
-            left -= LONGEST_SLEEP
+            self.clock.sleep(min(left, _LONGEST_SLEEP))
+            left -= _LONGEST_SLEEP
 
 
 def _word(completed: Control) -> str:

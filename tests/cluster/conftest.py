@@ -22,6 +22,7 @@ from tests.cluster.stack.whole import Whole, start_apart_plane, why_not
 from tests.cluster.traffic import Target, Traffic, steady
 from tests.cluster.turns import turn
 from tests.servers.mlflow import MlflowServer
+from tests.servers.waiting import until
 
 Model = models.Model
 Load = Callable[..., AbstractContextManager[Traffic]]
@@ -88,6 +89,8 @@ def own_namespace(api: Api, said: str) -> Iterator[str]:
     said = re.sub(r"[^a-z0-9]+", "-", said.lower())[:40].strip("-")
     name = f"{said}-{os.urandom(3).hex()}"
     api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    until(lambda: api.get(account), "the account that pods run as, which a controller makes")
     yield name
     api.delete(f"/api/v1/namespaces/{name}")  # goes on by itself
 

@@ -38,8 +38,9 @@ from tests.cluster.courses import (
     undisturbed,
 )
 from tests.cluster.lines import lines
-from tests.cluster.obstacles import admits, killed, stopped
+from tests.cluster.obstacles import killed, stopped
 from tests.cluster.promotions import PATIENCE, Neighbours, Promotions, promoting
+from tests.cluster.recovery import all_act_again
 from tests.cluster.stack.node import answers
 from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.whole import Whole
@@ -113,10 +114,12 @@ def stage(
 
 @pytest.fixture(autouse=True)
 def _all_are_back(stage: Stage) -> Iterator[None]:
-    """Leave the cluster to the next test once everybody answers again."""
+    """Leave the cluster to the next test once everybody acts again, and no worker of this one."""
     yield
+    if stage.service.laurel.process is not None:
+        stage.service.laurel.kill()
     where = stage.service.services
-    until(lambda: admits(where.api, where.namespace), "webhooks that answer")
+    all_act_again(where.api)
     until(lambda: answers(f"http://{where.place.registry}/v2/"), "the registry")
 
 

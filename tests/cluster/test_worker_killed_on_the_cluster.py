@@ -5,7 +5,6 @@ the ends of its steps. Users send requests all the while.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 
 import pytest
@@ -24,12 +23,11 @@ from tests.cluster.courses import (
     stopped_at_each_point,
     undisturbed,
 )
-from tests.cluster.obstacles import admits
 from tests.cluster.promotions import Neighbours, Promotions, promoting
+from tests.cluster.recovery import all_act_again
 from tests.cluster.stack.parts import Parts
 from tests.cluster.stack.whole import Whole
 from tests.cluster.turns import turn
-from tests.servers.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("killed_on_the_cluster")]
 CORE = "to its end"
@@ -90,19 +88,12 @@ def test_an_api_server_restarted_after_every_change_is_no_more_than_a_delay(
         parts.start_again("apiserver")
         parts.wait("API server", lambda: answers(service), "apiserver")
 
-    with admitting_afterwards(service):
+    try:
         ends_as_undisturbed(
             CORE, service, as_if, lambda walk: stopped_at_each_point(walk, restarted)
         )
-
-
-@contextmanager
-def admitting_afterwards(service: Promotions) -> Iterator[None]:
-    """Leave a cluster whose controllers are back to whoever comes next, whatever happened here."""
-    try:
-        yield
     finally:
-        until(lambda: admits(service.services.api, service.services.namespace), "the webhooks")
+        all_act_again(service.services.api)
 
 
 def answers(service: Promotions) -> bool:

@@ -10,8 +10,6 @@ import pytest
 from pipeline.domain.admission import Frozen
 from pipeline.domain.evidence import (
     Analysis,
-    CanaryRevision,
-    ProvenRevision,
     Refused,
     Stopped,
     Unknown,
@@ -276,24 +274,6 @@ def test_short_looks_are_not_stretched(scene: Scene) -> None:
     scene.plan = replace(PLAN, canary=replace(PLAN.canary, look_every=0.25, interval=3))
     run(scene)
     assert set(scene.clock.slept) == {0.25}
-
-
-def test_with_no_stable_there_is_nothing_to_compare(scene: Scene) -> None:
-    scene = Scene()
-    alone = CanaryRevision(SERVICE, scene.new, scene.revision.image, None)
-    outcome = canary(
-        ProvenRevision(alone, "ready"),
-        plan=scene.plan,
-        sequence=2,
-        target=scene.target,
-        metrics=scene.metrics,
-        clock=scene.clock,
-        journal=scene.journal,
-        freezes=scene.freezes,
-        still_wanted=scene.wanted,
-    )
-    assert outcome == Analysis(alone, ())
-    assert scene.target.shifts == []
 
 
 def test_an_older_promotion_may_not_raise(scene: Scene) -> None:
