@@ -207,14 +207,14 @@ def test_one_that_is_overtaken_makes_way_for_the_next(service: Promotions, users
 def test_one_that_takes_twice_as_long_is_judged_by_that(
     neighbours: Neighbours, tmp_path: Path
 ) -> None:
-    says = ("of its", "requests took over 5000 ms")
+    says = ("of its", "requests took over 7500 ms")
     with (
         own_namespace(neighbours.cluster.plane.api(), "slow-canary") as namespace,
         promoting(neighbours, namespace, tmp_path, source="prometheus", canary=ENDLESS) as service,
     ):
-        service.serve(seconds=2.6)  # a busy machine adds a second before the limit is another one
+        service.serve(seconds=4.2)  # of its histogram's buckets the one with the most room above
         with service.traffic(connections=40) as users:
-            verdict(service, users, "takes twice as long", says, seconds=5.2)
+            verdict(service, users, "takes twice as long", says, seconds=8.4)
             assert users.failed() == []
 
 
