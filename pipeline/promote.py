@@ -59,7 +59,7 @@ STEPS = (
     ("deploy", "a revision at 0 %, ready"),
     ("prove", "it answers the model's own example where it runs, before any traffic"),
     ("canary", "a rising share of real traffic, judged all the while"),
-    ("stand_by", "where there is no canary: as one, it gets nothing while people keep it back"),
+    ("stand_by", "where no canary is needed: it gets nothing while people keep it back"),
     ("complete", "100 %"),
     ("restore", "any bad end: stable takes everything back, first of all"),
 )
@@ -253,13 +253,13 @@ def earn(
         proven = run.long_step(
             prove, revision, verified=verified, target=target, clock=run.clock, journal=journal
         )
-    judge = revision.stable is not None
+    compared = proven if revision.stable is not None else None
     if journal.began(complete):
-        return judged(revision, journal) if proven and judge else revision
-    if proven and judge:
+        return judged(revision, journal) if compared else revision
+    if compared:
         return run.fresh(
             canary,
-            proven,
+            compared,
             plan=run.promotion.plan,
             sequence=run.promotion.sequence,
             target=target,

@@ -5,11 +5,11 @@ from http import HTTPStatus
 from pipeline.kserve.resources import INFERENCE_SERVICES, REVISIONS
 from tests.cluster.conftest import own_namespace
 from tests.cluster.obstacles import admits
+from tests.cluster.promotions import PATIENCE
 from tests.cluster.services import inference_service
 from tests.cluster.stack.api import Api
 from tests.servers.waiting import until
 
-_PATIENCE = 240.0
 _MADE = {HTTPStatus.CREATED, HTTPStatus.CONFLICT}
 
 
@@ -21,6 +21,6 @@ def all_act_again(api: Api) -> None:
             for kind in (INFERENCE_SERVICES, REVISIONS)
         )
         one = inference_service("tried-out", "nowhere/model")
-        until(lambda: admits(api, namespace), "webhooks that answer", _PATIENCE)
-        until(lambda: api.call("POST", services, one)[0] in _MADE, "a service", _PATIENCE)
-        until(lambda: api.call("GET", revisions)[1].get("items"), "its revision", _PATIENCE)
+        until(lambda: admits(api, namespace), "webhooks that answer", PATIENCE)
+        until(lambda: api.call("POST", services, one)[0] in _MADE, "a service", PATIENCE)
+        until(lambda: api.call("GET", revisions)[1].get("items"), "its revision", PATIENCE)

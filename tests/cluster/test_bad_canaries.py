@@ -212,7 +212,8 @@ def test_one_that_takes_twice_as_long_is_judged_by_that(
         own_namespace(neighbours.cluster.plane.api(), "slow-canary") as namespace,
         promoting(neighbours, namespace, tmp_path, source="prometheus", canary=ENDLESS) as service,
     ):
-        service.serve(seconds=4.2)  # of its histogram's buckets the one with the most room above
+        # a busy machine may add 0.8 s: from 2.5 to 5 s is one bucket, whose limit is then 7.5 s
+        service.serve(seconds=4.2)
         with service.traffic(connections=40) as users:
             verdict(service, users, "takes twice as long", says, seconds=8.4)
             assert users.failed() == []

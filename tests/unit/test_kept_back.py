@@ -1,11 +1,13 @@
 """Who closes the way before a revision begins to take everything is heeded, also over a crash."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pipeline.domain.promotion import ControlKind, Phase, Promotion
+from pipeline.run import Ended
 from tests.fakes.metrics import Behaviour
 from tests.unit.promotion_scene import MODEL, InMemoryCheckpoints, Scene, scene
 from tests.unit.steering import after, freeze, hold, pause, release, resume, thaw
@@ -17,9 +19,18 @@ def one(tmp_path: Path) -> Iterator[Scene]:
         yield made
 
 
-CLOSES = pytest.mark.parametrize(
-    ("close", "open_again", "waits_for"),
-    [(hold, release, "release"), (freeze, thaw, "freeze"), (pause, resume, "resume")],
+@dataclass(frozen=True)
+class Way:
+    """How people keep a revision back and let it go on; meanwhile it waits for ``waits_for``."""
+
+    waits_for: str
+    close: Callable[[Scene], None]
+    open: Callable[[Scene], None]
+
+
+WAYS = pytest.mark.parametrize(
+    "way",
+    [Way("release", hold, release), Way("freeze", freeze, thaw), Way("resume", pause, resume)],
     ids=["hold", "freeze", "pause"],
 )
 
@@ -95,83 +106,70 @@ def looks(made: Scene) -> list[tuple[tuple[int | None, int], str | None]]:
     return seen
 
 
-@CLOSES
+def stays_back(
+    made: Scene, way: Way, go_on: Callable[[], Ended], at: tuple[int | None, int]
+) -> None:
+    """See it go on, stay as it is while the way is closed, and end well once that is open."""
+    seen = looks(made)
+    after(made, 301, lambda: way.open(made))
+    assert go_on().phase is Phase.SUCCEEDED
+    assert seen == [(at, way.waits_for)]
+
+
+@WAYS
 def test_what_returns_at_once_stays_back_where_the_way_was_closed_while_it_started(
     returning: Scene,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
+    way: Way,
 ) -> None:
-    returning.at_step("deploy", lambda: close(returning))
-    seen = looks(returning)
-    after(returning, 301, lambda: open_again(returning))
-    assert returning.promote(1).phase is Phase.SUCCEEDED
-    assert seen == [((2, 0), waits_for)]
+    returning.at_step("deploy", lambda: way.close(returning))
+    stays_back(returning, way, lambda: returning.promote(1), (2, 0))
     assert returning.serves == (1, 0)
 
 
-@CLOSES
+@WAYS
 @pytest.mark.parametrize("step", ["attest_deployment", "deploy"])
 def test_what_returns_at_once_stays_back_where_the_way_was_closed_during_a_crash(
     returning: Scene,
     step: str,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
+    way: Way,
 ) -> None:
     promotion, kept = dies(returning, step)
-    close(returning)
-    seen = looks(returning)
-    after(returning, 301, lambda: open_again(returning))
-    assert returning.run(promotion, kept).phase is Phase.SUCCEEDED
-    assert seen == [((2, 0), waits_for)]
+    way.close(returning)
+    stays_back(returning, way, lambda: returning.run(promotion, kept), (2, 0))
     assert returning.serves == (1, 0)
 
 
-@CLOSES
+@WAYS
 def test_what_had_begun_to_take_everything_takes_it_after_a_crash(
     returning: Scene,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
+    way: Way,
 ) -> None:
     promotion, kept = dies(returning, "complete")
-    close(returning)
+    way.close(returning)
     assert returning.run(promotion, kept).phase is Phase.SUCCEEDED
     assert returning.serves == (1, 0)
-    del open_again, waits_for
 
 
-@CLOSES
+@WAYS
 def test_a_judged_canary_stays_at_its_percent_where_the_way_was_closed_during_a_crash(
     one: Scene,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
+    way: Way,
 ) -> None:
     one.promote(1)
     promotion, kept = let_through(one, 2)
-    close(one)
-    seen = looks(one)
-    after(one, 301, lambda: open_again(one))
-    assert one.run(promotion, kept).phase is Phase.SUCCEEDED
-    assert seen == [((1, 50), waits_for)]
+    way.close(one)
+    stays_back(one, way, lambda: one.run(promotion, kept), (1, 50))
     assert one.serves == (2, 0)
 
 
-@CLOSES
+@WAYS
 def test_a_first_deploy_stays_at_nothing_where_the_way_was_closed_during_a_crash(
     one: Scene,
-    close: Callable[[Scene], None],
-    open_again: Callable[[Scene], None],
-    waits_for: str,
+    way: Way,
 ) -> None:
     promotion, kept = let_through(one, 1)
-    close(one)
-    seen = looks(one)
-    after(one, 301, lambda: open_again(one))
-    assert one.run(promotion, kept).phase is Phase.SUCCEEDED
-    assert seen == [((None, 0), waits_for)]
+    way.close(one)
+    stays_back(one, way, lambda: one.run(promotion, kept), (None, 0))
 
 
 def test_a_judged_canary_that_turns_bad_while_it_is_held_over_a_crash_goes_back(one: Scene) -> None:

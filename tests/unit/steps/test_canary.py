@@ -397,7 +397,9 @@ def test_a_canary_without_requests_waits_without_filling_the_ledger(scene: Scene
     scene.metrics.rate = 0
     scene.plan = replace(PLAN, canary=replace(PLAN.canary, deadline=7200.0))
     assert "answered only 0" in refused(run(scene)).reason
-    assert len(scene.journal.notes("look")) <= 4
+    told = [(note["verdict"], note["state"]["given"]) for note in scene.journal.notes("look")]
+    raised, first_look = [("hold", False), ("hold", True)], ("hold", True)
+    assert told == [*raised, first_look, ("fail", True)]
 
 
 def test_what_befell_the_canary_is_told_before_the_counts_and_after_the_traffic_went(
